@@ -1,0 +1,136 @@
+"""The models that Fimble knows: the bundled one, those that the user brought, and those that can be downloaded."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tomllib
+from pathlib import Path
+
+import msgspec
+
+from fimble import paths
+from fimble.errors import ConfigError, ModelNotFound
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One line of ``models/catalog.toml``.  Sizes are in megabytes, memory in gigabytes."""
+
+    name: str
+    file: str
+    licence: str
+    size_mb: float
+    memory_gb: float
+    repository: str = ""
+    parameters: str = ""
+    note: str = ""
+
+
+class Catalog(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``models/catalog.toml``."""
+
+    bundled: Entry
+    model: tuple[Entry, ...] = ()
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """A model as `fimble models list` shows it."""
+
+    name: str
+    kind: str
+    """``bundled``, ``imported`` or ``catalog``."""
+    path: str = ""
+    """Where it is on this machine; empty if it is not."""
+    licence: str = ""
+    size_mb: float = 0.0
+    memory_gb: float = 0.0
+    repository: str = ""
+    file: str = ""
+    note: str = ""
+
+
+def bundled_models_dir() -> Path:
+    """The folder with the catalog and the bundled model: in a wheel inside the package, else in the checkout."""
+    package = Path(__file__).resolve().parent
+    for folder in (package / "_models", package.parents[1] / "models"):
+        if (folder / "catalog.toml").is_file():
+            return folder
+    raise ModelNotFound("Fimble's own models folder is missing.", "Reinstall Fimble.")
+
+
+def load() -> Catalog:
+    """The catalog that ships with Fimble."""
+    with (bundled_models_dir() / "catalog.toml").open("rb") as file:
+        return msgspec.convert(tomllib.load(file), Catalog)
+
+
+def imported() -> dict[str, str]:
+    """The models that the user brought: name to path."""
+    with contextlib.suppress(OSError, msgspec.DecodeError):
+        return msgspec.json.decode(_imported_file().read_bytes(), type=dict[str, str])
+    return {}
+
+
+def add_import(path: Path, name: str = "") -> str:
+    """Remember a GGUF of the user's by *name* (default: the file's); the file stays where it is.
+
+    Returns the name.  Raises ConfigError if a known model has that name or the list cannot be written.
+    """
+    name = name or path.stem.lower()
+    known = load()
+    if name in {known.bundled.name, *(entry.name for entry in known.model)}:
+        raise ConfigError(f"The catalog has a model called {name}.", "Choose another name with --name.")
+    target = _imported_file()
+    try:
+        paths.make_private_dir(target.parent)
+        part = target.with_suffix(f".{os.getpid()}")
+        part.write_bytes(msgspec.json.encode({**imported(), name: str(path.resolve())}))
+        part.replace(target)
+    except OSError as error:
+        raise ConfigError(f"{target} cannot be written: {error.strerror}.", "Check its permissions.") from None
+    return name
+
+
+def _imported_file() -> Path:
+    return paths.data_dir() / "models.json"
+
+
+def listing() -> list[Listed]:
+    """Every model, the usable ones first."""
+    known = load()
+    found = [_listed(known.bundled, "bundled", str(bundled_models_dir() / known.bundled.file))]
+    for name, path in sorted(imported().items()):
+        size = Path(path).stat().st_size / 1e6 if Path(path).is_file() else 0.0
+        note = "" if size else "the file is gone"
+        found.append(Listed(name=name, kind="imported", path=path if size else "", size_mb=round(size, 1), note=note))
+    return found + [_listed(entry, "catalog", "") for entry in known.model]
+
+
+def _listed(entry: Entry, kind: str, path: str) -> Listed:
+    values = msgspec.structs.asdict(entry)
+    del values["parameters"]
+    return Listed(kind=kind, path=path, **values)
+
+
+def resolve(model: str) -> Path:
+    """The file of the model that the setting ``model`` names: a name, a path, or empty for the bundled one.
+
+    Raises ModelNotFound with what to do.
+    """
+    known = load()
+    if model in ("", known.bundled.name):
+        path = bundled_models_dir() / known.bundled.file
+    elif model in (brought := imported()):
+        path = Path(brought[model])
+    elif any(entry.name == model for entry in known.model):
+        raise ModelNotFound(
+            f"{model} is in the catalog but not on this machine.",
+            "Download its file (`fimble models list --json` says from where) and run `fimble models import FILE`.",
+        )
+    elif model.endswith(".gguf") or os.sep in model:
+        path = Path(model).expanduser()
+    else:
+        raise ModelNotFound(f"There is no model called {model}.", "See `fimble models list`.")
+    if not path.is_file():
+        raise ModelNotFound(f"There is no model file at {path}.", "See `fimble models list`.")
+    return path

@@ -1,0 +1,73 @@
+"""Every command of ``fimble``.  Each imports what it needs when it runs: ``fimble lsp`` must start fast."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fimble import __version__
+from fimble.cli import engine, models
+
+app = typer.Typer(
+    name="fimble",
+    help="Code completion in any editor, from a quantised model on your own machine.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.add_typer(engine.app, name="engine")
+app.add_typer(models.app, name="models")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fimble {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    _version_wanted: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Code completion in any editor, from a quantised model on your own machine."""
+
+
+@app.command()
+def lsp(
+    tcp: Annotated[int, typer.Option(help="Listen on this loopback port instead of stdin and stdout.")] = 0,
+    model: Annotated[str, typer.Option(help="Use this model, whatever the settings say.")] = "",
+    stdio: Annotated[bool, typer.Option("--stdio", hidden=True)] = False,  # noqa: ARG001  (what editors pass by habit)
+) -> None:
+    """The language server, as editors start it: speaks LSP on stdin and stdout."""
+    from fimble.lsp.run import run_stdio, run_tcp
+
+    flags = {"model": model} if model else None
+    if tcp:
+        run_tcp(tcp, flags)
+    else:
+        run_stdio(flags)
+
+
+@app.command()
+def complete(
+    place: Annotated[str, typer.Argument(metavar="FILE:LINE:COLUMN", help="Where; both count from 1.")],
+    model: Annotated[str, typer.Option(help="Use this model, whatever the settings say.")] = "",
+    json: Annotated[bool, typer.Option("--json", help="Print everything that is known, as JSON.")] = False,
+) -> None:
+    """Complete at one place of a file, and print what an editor would show there."""
+    from fimble.cli.complete import run
+
+    raise typer.Exit(run(place, model, json))
+
+
+@app.command()
+def doctor(
+    json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Check this installation: what was found, what is wrong, and how to fix it."""
+    from fimble.cli.doctor import run
+
+    raise typer.Exit(run(json))

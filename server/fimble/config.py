@@ -1,0 +1,342 @@
+"""The settings: one typed tree with every default, and the sources they are read from.
+
+Low to high: the defaults below, the user's ``fimble.toml``, the project's ``.fimble.toml`` or ``[tool.fimble]``
+(untrusted), the editor's settings, ``FIMBLE_*`` in the environment, the command line.
+
+A key that nobody knows is a warning; a value that does not fit leaves the default and is one message that
+names the key.  Neither stops anything.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from fimble import paths
+from fimble.errors import ConfigError
+
+
+class SuggestConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is suggested, and when."""
+
+    enabled: Annotated[bool, Meta(description="Suggest at all.")] = True
+    max_tokens: Annotated[
+        int, Meta(ge=1, le=1024, description="The longest suggestion that the model may write, in tokens.")
+    ] = 64
+    multiline: Annotated[
+        bool, Meta(description="Suggest whole blocks after a line that opens one; off: single lines only.")
+    ] = True
+    deadline_ms: Annotated[
+        int,
+        Meta(
+            ge=50,
+            le=60_000,
+            description="Give up on the model after this many milliseconds; what it wrote so far is used.",
+        ),
+    ] = 1500
+    echo: Annotated[
+        bool, Meta(description="Copy what followed the same text earlier, in this file and the open ones.")
+    ] = True
+    echo_min_chars: Annotated[
+        int,
+        Meta(
+            ge=4,
+            le=200,
+            description="How many characters must repeat before a copy is shown without asking the model.",
+        ),
+    ] = 16
+    completion_menu: Annotated[
+        Literal["auto", "always", "never"],
+        Meta(description="Also answer textDocument/completion; auto: only to editors without inline completion."),
+    ] = "auto"
+
+
+class PrivacyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where Fimble keeps out."""
+
+    exclude: Annotated[
+        tuple[str, ...],
+        Meta(description="Files, as gitignore patterns, in which nothing is suggested and which no prompt ever sees."),
+    ] = (
+        ".env",
+        ".env.*",
+        "*.pem",
+        "*.key",
+        "*.p12",
+        "*.pfx",
+        "id_rsa*",
+        "id_ed25519*",
+        ".netrc",
+        ".pgpass",
+        "*.kdbx",
+    )
+    languages_off: Annotated[
+        tuple[str, ...], Meta(description="Language ids (as the editor names them) without suggestions.")
+    ] = ()
+    max_file_kb: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Files larger than this many kilobytes get no suggestions.")
+    ] = 2048
+
+
+class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the model runs."""
+
+    context_tokens: Annotated[
+        int,
+        Meta(
+            ge=256,
+            le=131_072,
+            description="The longest prompt with its answer, in tokens; never more than the model was trained on.",
+        ),
+    ] = 2048
+    threads: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=256,
+            description="CPU threads while writing; 0: chosen by the size of the model and the machine.",
+        ),
+    ] = 0
+    idle_minutes: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=10_080,
+            description="An engine that nobody asked anything for this long ends and frees its memory.",
+        ),
+    ] = 15.0
+    transport: Annotated[
+        Literal["auto", "unix", "tcp"],
+        Meta(description="How windows reach the engine; auto: a Unix socket, else loopback TCP with a token file."),
+    ] = "auto"
+
+
+class CacheConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is remembered between sessions."""
+
+    enabled: Annotated[bool, Meta(description="Keep suggestions on disk, so that a restart does not forget them.")] = (
+        True
+    )
+    max_mb: Annotated[int, Meta(ge=1, le=10_000, description="The most that the cache may take, in megabytes.")] = 64
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Every setting."""
+
+    model: Annotated[
+        str,
+        Meta(description="A name from `fimble models list` or the path of a GGUF file; empty: the bundled model."),
+    ] = ""
+    log_level: Annotated[
+        Literal["error", "warning", "info", "debug"],
+        Meta(description="How much is logged. Source code never is."),
+    ] = "warning"
+    suggest: SuggestConfig = SuggestConfig()
+    privacy: PrivacyConfig = PrivacyConfig()
+    engine: EngineConfig = EngineConfig()
+    cache: CacheConfig = CacheConfig()
+
+
+#: What a project may set: it can switch off, exclude and shorten, never choose files, programs or addresses.
+PROJECT_KEYS = frozenset(
+    {
+        "suggest.enabled",
+        "suggest.max_tokens",
+        "suggest.multiline",
+        "suggest.echo",
+        "privacy.exclude",
+        "privacy.languages_off",
+        "privacy.max_file_kb",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """One source of settings, as nested mappings, with the name that messages use for it."""
+
+    name: str
+    values: Mapping[str, Any]
+    trusted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The settings, and what a person should be told about how they were read."""
+
+    config: Config
+    problems: tuple[str, ...] = ()
+
+
+def load(
+    *,
+    project: Path | None = None,
+    editor: Mapping[str, Any] | None = None,
+    flags: Mapping[str, Any] | None = None,
+) -> Loaded:
+    """Read every source, low to high, and merge them.  Never raises for what it reads."""
+    problems: list[str] = []
+    origins = [_read_toml(user_file(), problems)]
+    if project is not None:
+        origins += [_read_project(project, problems)]
+    if editor:
+        origins.append(Origin("the editor's settings", editor))
+    origins.append(Origin("the environment", dict(_from_environment(os.environ, problems))))
+    if flags:
+        origins.append(Origin("the command line", flags))
+    return Loaded(_merge(origins, problems), tuple(problems))
+
+
+def user_file() -> Path:
+    """The user's own settings."""
+    return paths.config_dir() / "fimble.toml"
+
+
+def settings() -> Iterator[tuple[str, msgspec.structs.FieldInfo]]:
+    """Every setting as (dotted key, field), in the order in which they are declared."""
+    for field in msgspec.structs.fields(Config):
+        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+            for inner in msgspec.structs.fields(field.type):
+                yield f"{field.name}.{inner.name}", inner
+        else:
+            yield field.name, field
+
+
+_KINDS: dict[str, Any] = {key: field.type for key, field in settings()}
+
+
+def _read_toml(path: Path, problems: list[str]) -> Origin:
+    try:
+        with path.open("rb") as file:
+            return Origin(str(path), tomllib.load(file))
+    except FileNotFoundError:
+        pass
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        problems.append(f"{path} cannot be read ({error}), so its settings are not used. Correct or remove it.")
+    return Origin(str(path), {})
+
+
+def _read_project(folder: Path, problems: list[str]) -> Origin:
+    own = folder / ".fimble.toml"
+    if own.is_file():
+        origin = _read_toml(own, problems)
+        return Origin(origin.name, origin.values, trusted=False)
+    # A pyproject.toml that is broken is some other tool's news, not ours.
+    origin = _read_toml(folder / "pyproject.toml", [])
+    tool = origin.values.get("tool")
+    table = tool.get("fimble") if isinstance(tool, Mapping) else None
+    return Origin(f"[tool.fimble] in {origin.name}", table if isinstance(table, Mapping) else {}, trusted=False)
+
+
+def _from_environment(environ: Mapping[str, str], problems: list[str]) -> Iterator[tuple[str, Any]]:
+    """``FIMBLE_ENGINE_THREADS=4`` is ``engine.threads = 4``; lists are separated by commas."""
+    nested: dict[str, dict[str, Any]] = {}
+    for key, kind in _KINDS.items():
+        raw = environ.get("FIMBLE_" + key.replace(".", "_").upper())
+        if raw is None:
+            continue
+        value: Any = [part.strip() for part in raw.split(",") if part.strip()] if "tuple" in str(kind) else raw
+        try:
+            parsed = msgspec.convert(value, kind, strict=False)
+        except msgspec.ValidationError as error:
+            problems.append(f"{key} from the environment is not used: {error}.")
+            continue
+        group, _, name = key.rpartition(".")
+        if group:
+            nested.setdefault(group, {})[name] = parsed
+        else:
+            yield name, parsed
+    yield from nested.items()
+
+
+def _merge(origins: list[Origin], problems: list[str]) -> Config:
+    chosen: dict[str, Any] = {}
+    for origin in origins:
+        for key, value in _flatten(origin.values):
+            if key not in _KINDS:
+                problems.append(f"{key} in {origin.name} is not a setting that Fimble knows.")
+            elif not origin.trusted and key not in PROJECT_KEYS:
+                problems.append(f"{key} in {origin.name} is not used: a project may not set it.")
+            else:
+                _choose(chosen, key, value, origin, problems)
+    return _build(chosen)
+
+
+def _choose(chosen: dict[str, Any], key: str, value: Any, origin: Origin, problems: list[str]) -> None:
+    try:
+        converted = msgspec.convert(value, _KINDS[key])
+    except msgspec.ValidationError as error:
+        problems.append(f"{key} in {origin.name} is not used: {error}.")
+        return
+    if not origin.trusted:
+        converted = _narrow(key, chosen.get(key, _default(key)), converted)
+    chosen[key] = converted
+
+
+def _narrow(key: str, current: Any, wanted: Any) -> Any:
+    """A project can only take away: switch off, exclude more, allow less."""
+    if key in ("privacy.exclude", "privacy.languages_off"):
+        return tuple(dict.fromkeys((*current, *wanted)))
+    if isinstance(current, bool):
+        return current and wanted
+    return min(current, wanted)
+
+
+def _default(key: str) -> Any:
+    value: Any = Config()
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    groups = {key.partition(".")[0] for key in _KINDS if "." in key}
+    for key, value in values.items():
+        if not prefix and key in groups and isinstance(value, Mapping):
+            yield from _flatten(value, f"{key}.")
+        else:
+            yield prefix + str(key), value
+
+
+def _build(chosen: Mapping[str, Any]) -> Config:
+    tree: dict[str, Any] = {}
+    for key, value in chosen.items():
+        group, _, name = key.rpartition(".")
+        if group:
+            tree.setdefault(group, {})[name] = value
+        else:
+            tree[name] = value
+    defaults = Config()
+    parts = {
+        group: msgspec.structs.replace(getattr(defaults, group), **inner) if isinstance(inner, dict) else inner
+        for group, inner in tree.items()
+    }
+    return msgspec.structs.replace(defaults, **parts)
+
+
+def write_user_setting(key: str, value: str) -> Path:
+    """Set one top-level *key* in the user's ``fimble.toml``; comments and everything else stay as they are.
+
+    Returns the file.  Raises ConfigError if it cannot be read or written.
+    """
+    import tomlkit
+    from tomlkit.exceptions import ParseError
+
+    path = user_file()
+    try:
+        document = tomlkit.parse(path.read_text("utf-8")) if path.exists() else tomlkit.document()
+        document[key] = value
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(f".{os.getpid()}")
+        part.write_text(tomlkit.dumps(document), "utf-8")
+        part.replace(path)
+    except (OSError, UnicodeDecodeError, ParseError) as error:
+        raise ConfigError(f"{path} cannot be changed: {error}.", f'Write {key} = "{value}" into it yourself.') from None
+    return path

@@ -1,0 +1,1 @@
+"""What the model is told about the place where the cursor is."""

@@ -1,0 +1,105 @@
+"""The anchored window: a prompt that survives typing.
+
+Prefix and suffix are cut at the *anchor*, the start of the line where typing began, and stay exactly as they
+are while the user types below it.  What was typed since goes after the middle token.  So the engine finds all
+but the last token or two of each prompt in its cache.
+
+The frame of a document is replaced only when it is no longer true: the text above the anchor or after the
+cursor was edited, the cursor jumped, or too much was typed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fimble.core import Document
+
+#: The most that a prompt takes from each side, in characters.  The engine cuts further, by tokens.
+_PREFIX_CHARS = 6000
+_SUFFIX_CHARS = 2000
+
+#: Windows begin at multiples of this many characters (at the next line start), so that a new anchor a few lines
+#: further down still begins its prompt with the same text.
+_BLOCK_CHARS = 2048
+
+#: More typing than this below one anchor, and a new one is chosen.
+_MAX_TYPED_CHARS = 1500
+
+#: What editors close by themselves.  Such characters stand between the cursor and the suffix for a while; they
+#: are for trimming the answer, and do not make the cached suffix untrue.
+_CLOSERS = frozenset(")]}>\"'`;")
+_MAX_CLOSERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One keystroke's view: ``prefix`` and ``suffix`` as they were at the anchor, and what was typed since."""
+
+    prefix: str
+    typed: str
+    suffix: str
+    closers: str = ""
+    """Auto-closed characters between the cursor and the suffix."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    start: int
+    anchor: int
+    prefix: str
+    suffix: str
+    at_end: bool
+    """Whether the suffix reaches to the end of the file, so that text after it makes it untrue."""
+
+
+class Anchors:
+    """The frame of every document that was asked about lately."""
+
+    def __init__(self, limit: int = 64) -> None:
+        self._frames: dict[str, _Frame] = {}
+        self._limit = limit
+
+    def window(self, document: Document, offset: int) -> Window:
+        """The window at *offset*, on the document's present frame if that is still true, else on a new one."""
+        frame = self._frames.pop(document.uri, None)
+        closers = _still_true(frame, document.text.source, offset) if frame else None
+        if frame is None or closers is None:
+            frame, closers = _new_frame(document, offset), ""
+        self._frames[document.uri] = frame  # re-inserted at the end: the oldest is first
+        if len(self._frames) > self._limit:
+            del self._frames[next(iter(self._frames))]
+        return Window(frame.prefix, document.text.source[frame.anchor : offset], frame.suffix, closers)
+
+    def forget(self, uri: str) -> None:
+        """Drop the frame of a closed document."""
+        self._frames.pop(uri, None)
+
+
+def _new_frame(document: Document, offset: int) -> _Frame:
+    text = document.text
+    source = text.source
+    anchor = text.line_start(text.line_of(offset))
+    start = max(0, anchor - _PREFIX_CHARS)
+    if start:
+        start = -(-start // _BLOCK_CHARS) * _BLOCK_CHARS
+        start = text.line_start(min(text.line_of(start) + 1, text.line_of(anchor)))
+    # The end of the suffix is snapped to a line end, so that the model never sees half a line there.
+    end = min(len(source), offset + _SUFFIX_CHARS)
+    if end < len(source):
+        end = max(text.line_start(text.line_of(end)), offset)
+    return _Frame(start, anchor, source[start:anchor], source[offset:end], end == len(source))
+
+
+def _still_true(frame: _Frame, source: str, offset: int) -> str | None:
+    """The auto-closed characters at the cursor if *frame* still describes *source*, else None."""
+    if not frame.anchor <= offset <= frame.anchor + _MAX_TYPED_CHARS:
+        return None
+    if source[frame.start : frame.anchor] != frame.prefix:
+        return None
+    for count in range(_MAX_CLOSERS + 1):
+        if count and (offset + count > len(source) or source[offset + count - 1] not in _CLOSERS):
+            return None
+        end = offset + count + len(frame.suffix)
+        if source.startswith(frame.suffix, offset + count) and (not frame.at_end or end == len(source)):
+            return source[offset : offset + count]
+    return None

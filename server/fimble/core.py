@@ -1,0 +1,70 @@
+"""The nouns of Fimble: plain frozen values that every layer may use."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from fimble.text import Text
+
+
+class Source(StrEnum):
+    """Where a suggestion came from."""
+
+    MEMORY = "memory"
+    ECHO = "echo"
+    MODEL = "model"
+
+
+class Trigger(StrEnum):
+    """Why a suggestion was asked for (LSP 3.18 ``InlineCompletionTriggerKind``)."""
+
+    INVOKED = "invoked"
+    AUTOMATIC = "automatic"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One version of one open file.
+
+    ``path`` is what a person would call the file: relative to its workspace folder where there is one.
+    """
+
+    uri: str
+    path: str
+    language: str
+    version: int
+    text: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """A piece of another file that stands before the prompt."""
+
+    filename: str
+    text: str
+
+
+_ids = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """Text to put in at the cursor."""
+
+    text: str
+    source: Source
+    latency_ms: float = 0.0
+    id: int = field(default_factory=lambda: next(_ids))
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One keystroke's question: what comes next at ``offset`` of ``document``?"""
+
+    document: Document
+    offset: int
+    trigger: Trigger = Trigger.AUTOMATIC
+    others: tuple[Document, ...] = ()
+    """The other open documents, the most recently used first."""

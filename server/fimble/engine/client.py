@@ -1,0 +1,226 @@
+"""The window's side of the engine: start it when needed, ask it, survive it.
+
+The engine may be killed, crash or be missing at any moment.  A request then fails fast with an EngineError,
+and the next one finds a new engine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Callable
+from typing import TypeVar
+
+import aiohttp
+import msgspec
+
+from fimble.engine.endpoint import Endpoint
+from fimble.engine.launch import Launcher
+from fimble.engine.wire import Chunk, ErrorAnswer, Health, InfillRequest, Props
+from fimble.errors import MODEL_ERRORS, EngineCrashed, EngineError, EngineOverloaded, EngineUnreachable, FimbleError
+
+T = TypeVar("T")
+
+#: How long to wait before the next start after the first, second and third crash in a row, in seconds.  After
+#: the third the engine is left alone for a while: the cache and echo go on without it.
+_BACKOFF_S = (0.0, 1.0, 60.0)
+
+#: A model that cannot be used is looked at again after this long: its file may have been replaced.
+_MODEL_RETRY_S = 30.0
+
+#: A model of many gigabytes on a slow disk takes its time.
+_START_TIMEOUT_S = 300.0
+
+_POLL_S = 0.02
+_PROPS_TIMEOUT_S = 5.0
+
+
+class EngineClient:
+    """Talks to the engine of one Launcher; belongs to one event loop.
+
+    *on_progress* hears the share of the model that is loaded, from 0 to 1.
+    """
+
+    def __init__(self, launcher: Launcher, on_progress: Callable[[float], None] = lambda _share: None) -> None:
+        self.launcher = launcher
+        self.on_progress = on_progress
+        self.requests = 0
+        self._session: aiohttp.ClientSession | None = None
+        self._endpoint: Endpoint | None = None
+        self._starting: asyncio.Task[None] | None = None
+        self._crashes = 0
+        self._not_before = 0.0
+        self._was_up = False
+        self._model_failure: FimbleError | None = None
+        self._model_retry_at = 0.0
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether an engine has answered and has not failed since."""
+        return self._endpoint is not None
+
+    async def ensure(self) -> None:
+        """Wait until an engine with the model loaded answers, starting one if there is none.
+
+        Callers share one attempt, and being cancelled does not stop it.  Raises ModelError if the model cannot
+        be used, EngineError if no engine comes up.
+        """
+        if self._endpoint is not None:
+            return
+        if self._model_failure and time.monotonic() < self._model_retry_at:
+            raise self._model_failure
+        if self._starting is None or self._starting.done():
+            self._starting = asyncio.create_task(self._start())
+            # Somebody may have stopped waiting before it fails; the failure is then nobody's news.
+            self._starting.add_done_callback(lambda task: task.cancelled() or task.exception())
+        await asyncio.shield(self._starting)
+
+    async def infill(self, request: InfillRequest) -> AsyncGenerator[Chunk, None]:
+        """Stream the answer to *request*; closing the iterator cancels the engine's work.
+
+        Raises EngineCrashed when the engine goes away meanwhile, EngineOverloaded when it has too much to do.
+        """
+        await self.ensure()
+        self.requests += 1
+        request.stream = True
+        try:
+            async with self._http().post("/infill", data=msgspec.json.encode(request)) as response:
+                if response.status != 200:
+                    raise _as_error(await response.read())
+                async for line in response.content:
+                    if line.startswith(b"data: "):
+                        yield _parse_event(line[6:])
+        except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
+            await self._lost()
+            raise EngineCrashed("The engine stopped while it was answering.") from error
+        self._crashes = 0
+
+    async def props(self) -> Props:
+        """Who the engine is and what it has done.  Raises EngineUnreachable."""
+        return await _get_props(self._http())
+
+    async def close(self) -> None:
+        """Let go of the connection; the engine stays for other windows."""
+        if self._starting:
+            self._starting.cancel()
+        await self._drop_session()
+
+    def _http(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise EngineUnreachable("There is no engine.")
+        return self._session
+
+    async def _lost(self) -> None:
+        """Forget the engine: it went away."""
+        self._endpoint = None
+        await self._drop_session()
+        self._note_crash()
+
+    def _note_crash(self) -> None:
+        self._crashes += 1
+        self._not_before = time.monotonic() + _BACKOFF_S[min(self._crashes, len(_BACKOFF_S)) - 1]
+
+    async def _back_off(self) -> None:
+        """Wait until the next start is due.  Raises EngineCrashed after too many crashes in a row."""
+        wait = max(self._not_before - time.monotonic(), 0.0)
+        if self._crashes < len(_BACKOFF_S):
+            await asyncio.sleep(wait)
+        elif wait:
+            said = self.launcher.log_tail()
+            raise EngineCrashed(
+                f"The engine stopped {self._crashes} times in a row" + (f" ({said})." if said else "."),
+                "It is tried again in a minute; `fimble doctor` helps to find out why.",
+            )
+        else:
+            self._crashes = 0
+
+    async def _start(self) -> None:
+        await self._back_off()
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            if await self._try_connect():
+                return
+            if self._session is None and not self.launcher.is_starting:
+                await self._spawn()
+            await asyncio.sleep(_POLL_S)
+        raise EngineUnreachable("The engine did not start in time.", "Run `fimble doctor` to find out why.")
+
+    async def _spawn(self) -> None:
+        # 0: it ended when idle; 3: another engine is there, or just going.  Neither is a crash.
+        if not self._was_up and self.launcher.exit_status() not in (None, 0, 3):
+            self._note_crash()
+            await self._back_off()
+        self._was_up = False
+        await asyncio.to_thread(self.launcher.spawn)
+
+    async def _try_connect(self) -> bool:
+        """True when an engine with a loaded model answers."""
+        found = self.launcher.endpoint()
+        if found is None:
+            return False
+        if self._session is None:
+            self._session = _open_session(found)
+        try:
+            async with self._session.get("/health") as response:
+                health = msgspec.json.decode(await response.read(), type=Health)
+        except (aiohttp.ClientError, ConnectionError, msgspec.DecodeError):
+            await self._drop_session()
+            return False
+        if health.status == "ok":
+            self._endpoint, self._was_up = found, True
+            return True
+        if health.error and (kind := MODEL_ERRORS.get(health.error.type)):
+            await self._drop_session()
+            self._model_failure = kind(health.error.message, health.error.fix)
+            self._model_retry_at = time.monotonic() + _MODEL_RETRY_S
+            raise self._model_failure
+        self.on_progress(health.progress)
+        return False
+
+    async def _drop_session(self) -> None:
+        session, self._session = self._session, None
+        if session:
+            with contextlib.suppress(aiohttp.ClientError, ConnectionError):
+                await session.close()
+
+
+async def ask_props(found: Endpoint) -> Props:
+    """Who the engine at *found* is and what it has done.  Raises EngineUnreachable."""
+    async with _open_session(found) as session:
+        return await _get_props(session)
+
+
+async def _get_props(session: aiohttp.ClientSession) -> Props:
+    try:
+        async with session.get("/props", timeout=aiohttp.ClientTimeout(total=_PROPS_TIMEOUT_S)) as response:
+            return msgspec.json.decode(await response.read(), type=Props)
+    except (aiohttp.ClientError, ConnectionError, TimeoutError, msgspec.DecodeError) as error:
+        raise EngineUnreachable("The engine does not answer.", "Stop it with `fimble engine stop`.") from error
+
+
+def _open_session(found: Endpoint) -> aiohttp.ClientSession:
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
+    if found.socket:
+        return aiohttp.ClientSession(
+            "http://engine", connector=aiohttp.UnixConnector(found.socket), timeout=timeout, trust_env=False
+        )
+    headers = {"Authorization": f"Bearer {found.token}"}
+    return aiohttp.ClientSession(f"http://127.0.0.1:{found.port}", headers=headers, timeout=timeout, trust_env=False)
+
+
+def _parse_event(data: bytes) -> Chunk:
+    if data.startswith(b'{"error"'):
+        raise _as_error(data)
+    return msgspec.json.decode(data, type=Chunk)
+
+
+def _as_error(body: bytes) -> FimbleError:
+    try:
+        error = msgspec.json.decode(body, type=ErrorAnswer).error
+    except msgspec.DecodeError:
+        return EngineError("The engine answered something that cannot be read.")
+    if error.type == EngineOverloaded.__name__:
+        return EngineOverloaded(error.message, error.fix)
+    kind = MODEL_ERRORS.get(error.type, EngineError)
+    return kind(error.message, error.fix)

@@ -1,0 +1,163 @@
+"""Finding the engine that fits, and starting one where there is none."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from fimble import paths
+from fimble.config import EngineConfig
+from fimble.engine import endpoint
+from fimble.engine.endpoint import Endpoint, settings_key
+from fimble.engine.wire import EngineSettings, Probe
+from fimble.errors import MODEL_ERRORS, ModelCorrupt, ModelError
+
+#: Rounds an OpenMP thread spins at a barrier before it sleeps.  The default spins on, and a laptop that is busy
+#: with something else then writes a hundred times slower; 0 halves the speed of a quiet one (server/ARCHITECTURE.md).
+_SPIN_COUNT = "10000"
+
+_DIGEST_PART_BYTES = 1 << 20
+
+
+def settings_for(model_path: Path, config: EngineConfig) -> EngineSettings:
+    """What the engine for this model and these settings is told.  Reads the model's ends for its digest.
+
+    Raises OSError if the model cannot be read.
+    """
+    return EngineSettings(
+        model_path=str(model_path),
+        model_digest=quick_digest(model_path),
+        context_tokens=config.context_tokens,
+        threads=config.threads,
+        idle_minutes=float(config.idle_minutes),
+        transport=config.transport,
+    )
+
+
+def quick_digest(path: Path) -> str:
+    """32 hex digits that tell two models apart in a millisecond: the size and both ends of the file, hashed.
+
+    It is for telling files apart, not for trust: a download is verified by its whole SHA-256.
+    """
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        digest = hashlib.sha256(str(size).encode())
+        digest.update(file.read(_DIGEST_PART_BYTES))
+        file.seek(max(size - _DIGEST_PART_BYTES, 0))
+        digest.update(file.read(_DIGEST_PART_BYTES))
+    return digest.hexdigest()[:32]
+
+
+class Launcher:
+    """Starts the engine of one set of settings and knows where it listens."""
+
+    def __init__(self, settings: EngineSettings, folder: Path | None = None) -> None:
+        self.settings = settings
+        self.folder = folder or paths.runtime_dir()
+        self.key = settings_key(settings)
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def endpoint(self) -> Endpoint | None:
+        """Where the engine said it listens; it may be gone since."""
+        return endpoint.read(self.folder, self.key)
+
+    def command(self) -> Sequence[str]:
+        """The engine's command line."""
+        settings = msgspec.json.encode(self.settings).decode()
+        return (sys.executable, "-m", "fimble.engine.server", settings, str(self.folder))
+
+    def spawn(self) -> None:
+        """Start an engine that outlives this process.  It ends at once if another one is there already."""
+        env = {"GOMP_SPINCOUNT": _SPIN_COUNT, **os.environ}
+        log = paths.open_log(f"engine-{self.key}.log")
+        try:
+            self._child = subprocess.Popen(
+                self.command(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL if log is None else log,
+                env=env,
+                cwd=self.folder,
+                start_new_session=True,
+            )
+        finally:
+            if log is not None:
+                os.close(log)
+
+    def exit_status(self) -> int | None:
+        """How the engine that was started from here ended; None while it runs or if there was none."""
+        return self._child.poll() if self._child else None
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether an engine that was started from here is alive."""
+        return self._child is not None and self._child.poll() is None
+
+    def log_tail(self) -> str:
+        """The last line that the engine logged, for messages."""
+        try:
+            text = (paths.log_dir() / f"engine-{self.key}.log").read_text("utf-8", "replace")
+        except OSError:
+            return ""
+        return text.strip().rpartition("\n")[2]
+
+
+def probe(model_path: Path, timeout_s: float = 120.0) -> Probe:
+    """Try a model in a process of its own.
+
+    Raises the ModelError that describes what is wrong with it.
+    """
+    command = (sys.executable, "-m", "fimble.engine.probe", str(model_path))
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=timeout_s, check=False)
+        found = msgspec.json.decode(done.stdout, type=Probe)
+    except subprocess.TimeoutExpired:
+        raise ModelCorrupt(
+            f"{model_path} did not load within {timeout_s:.0f} seconds.", "Choose a smaller model."
+        ) from None
+    except msgspec.DecodeError:
+        said = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
+        raise ModelCorrupt(
+            f"llama.cpp ended on {model_path} (status {done.returncode}): {said}", "Choose another model."
+        ) from None
+    if found.error:
+        raise MODEL_ERRORS.get(found.error.type, ModelError)(found.error.message, found.error.fix)
+    return found
+
+
+def running_engines(folder: Path) -> list[Endpoint]:
+    """The engines that are alive now."""
+    return [found for found in endpoint.read_all(folder) if is_alive(found)]
+
+
+def is_alive(found: Endpoint) -> bool:
+    """Whether the process that wrote *found* still runs (and is not another one with a recycled number)."""
+    try:
+        process = psutil.Process(found.pid)
+        return process.create_time() <= found.started + 1 and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def stop(found: Endpoint, timeout_s: float = 5.0) -> bool:
+    """End an engine, gently first; True if it is gone."""
+    try:
+        process = psutil.Process(found.pid)
+        process.terminate()
+        try:
+            process.wait(timeout_s)
+        except psutil.TimeoutExpired:
+            process.kill()
+            process.wait(timeout_s)
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.Error:
+        return False
+    return True

@@ -1,0 +1,44 @@
+"""Try a model in a process of its own: ``python -m fimble.engine.probe PATH`` prints one line of JSON.
+
+llama.cpp may end the process on a broken file; then the exit status is the finding.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import msgspec
+
+from fimble.engine.llama import Context, Model, can_use_gpu, system_info
+from fimble.engine.scheduler import check_finite
+from fimble.engine.wire import ErrorBody, Probe
+from fimble.errors import ModelError
+
+
+def main(argv: list[str]) -> int:
+    """Load the model, compute something with it, and say what it is."""
+    path = Path(argv[0])
+    try:
+        model = Model(path)
+        check_finite(model, Context(model, n_ctx=64, n_seq=1, n_batch=64, threads=1, threads_batch=1))
+    except ModelError as failure:
+        body = ErrorBody(code=1, message=failure.message, type=type(failure).__name__, fix=failure.fix)
+        found = Probe(path=str(path), error=body, system_info=system_info())
+    else:
+        found = Probe(
+            path=str(path),
+            description=model.description,
+            n_params=model.n_params,
+            n_ctx_train=model.n_ctx_train,
+            licence=model.metadata("general.license"),
+            fim_tokens=[model.fim.prefix, model.fim.suffix, model.fim.middle],
+            system_info=system_info(),
+            gpu=can_use_gpu(),
+        )
+    sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

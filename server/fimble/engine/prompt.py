@@ -1,0 +1,112 @@
+"""The prompt, as tokens.  models/PROMPT.md is its specification; training obeys the same page.
+
+    [BOS] <repo>NAME\\n  (<file>path\\n text)...  <file>path\\n  <pre> prefix <suf> suffix <mid> typed
+
+Everything before ``typed`` stays as it is while the user types, so a keystroke appends a token or two.  Only
+ids make a control token: text that spells ``<|fim_middle|>`` is just text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fimble.engine.llama import FimTokens, Vocab
+from fimble.engine.wire import CompletionRequest, InfillRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Token ids, and what had to be left out to fit."""
+
+    tokens: tuple[int, ...]
+    n_predict: int
+    truncated: bool = False
+
+
+def render_infill(request: InfillRequest, vocab: Vocab, fim: FimTokens, n_ctx: int) -> Prompt:
+    """Lay out *request* in at most *n_ctx* tokens, the answer included.
+
+    What does not fit is left out where it is worth least and disturbs the cache least: the oldest snippets, the
+    far end of the suffix, the far end of the prefix.  Cuts are made in steps, so that a growing text moves them
+    rarely rather than at every key.
+    """
+    quarter = n_ctx // 4
+    n_predict = min(request.n_predict, n_ctx // 2)
+    typed = vocab.tokenize(request.prompt) if request.prompt else ()
+    typed_kept = typed[-(n_ctx // 2 - 8) :] if len(typed) + n_predict > n_ctx - 8 else typed
+    # Room for the middle, in whole quarters: the rest of the prompt is cut differently only when that changes.
+    middle_room = quarter * -(-(len(typed_kept) + n_predict) // quarter)
+    room = max(n_ctx - middle_room - 8, 0)
+
+    head = _file_header(request, vocab, fim)
+    suffix_all = vocab.tokenize(request.input_suffix)
+    suffix = suffix_all[: room // 4]
+    prefix_all = vocab.tokenize(request.input_prefix)
+    prefix = _keep_end(prefix_all, max(room - len(suffix) - len(head), 0))
+    snippets, dropped = _snippets(request, vocab, fim, room - len(suffix) - len(head) - len(prefix))
+
+    tokens = (
+        *(() if vocab.bos is None else (vocab.bos,)),
+        *snippets,
+        *head,
+        fim.prefix,
+        *prefix,
+        fim.suffix,
+        *suffix,
+        fim.middle,
+        *typed_kept,
+    )
+    cut = dropped or any(len(a) != len(b) for a, b in ((prefix, prefix_all), (suffix, suffix_all), (typed_kept, typed)))
+    return Prompt(tokens, n_predict, cut)
+
+
+def render_completion(request: CompletionRequest, vocab: Vocab, n_ctx: int) -> Prompt:
+    """A plain prompt: text, or ids as they are.  The end is kept when it does not fit.
+
+    Raises ValueError for an id that the vocabulary does not have.
+    """
+    n_predict = min(request.n_predict, n_ctx // 2)
+    if isinstance(request.prompt, str):
+        tokens = (*(() if vocab.bos is None else (vocab.bos,)), *vocab.tokenize(request.prompt))
+    else:
+        tokens = tuple(request.prompt)
+        if any(not 0 <= token < vocab.size for token in tokens):
+            raise ValueError(f"a token id is outside the vocabulary of {vocab.size}")
+    kept = _keep_end(tokens, n_ctx - n_predict)
+    return Prompt(kept, n_predict, len(kept) != len(tokens))
+
+
+def _keep_end(tokens: tuple[int, ...], room: int) -> tuple[int, ...]:
+    """The end of *tokens* that fits into *room*, cut in steps of a quarter of it."""
+    if len(tokens) <= room:
+        return tokens
+    step = max(room // 4, 1)
+    excess = len(tokens) - room
+    return tokens[step * -(-excess // step) :]
+
+
+def _file_header(request: InfillRequest, vocab: Vocab, fim: FimTokens) -> tuple[int, ...]:
+    """What the current file is called, for models that know files."""
+    if fim.file is None or not request.filename:
+        return ()
+    return (fim.file, *vocab.tokenize(request.filename + "\n"))
+
+
+def _snippets(request: InfillRequest, vocab: Vocab, fim: FimTokens, room: int) -> tuple[tuple[int, ...], bool]:
+    """The repository's name and as many of the newest snippets as fit, the oldest first."""
+    repo: tuple[int, ...] = ()
+    if fim.repo is not None and request.repo_name:
+        repo = (fim.repo, *vocab.tokenize(request.repo_name + "\n"))
+    room -= len(repo)
+    if room < 0:
+        return (), bool(request.input_extra)
+    kept: list[tuple[int, ...]] = []
+    for extra in reversed(request.input_extra):
+        text = vocab.tokenize(f"{extra.filename}\n{extra.text}\n")
+        piece = text if fim.file is None else (fim.file, *text)
+        if len(piece) > room:
+            break
+        room -= len(piece)
+        kept.append(piece)
+    flat = (*repo, *(token for piece in reversed(kept) for token in piece))
+    return flat, len(kept) != len(request.input_extra)

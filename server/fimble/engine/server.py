@@ -1,0 +1,128 @@
+"""The engine process: ``python -m fimble.engine.server SETTINGS_JSON RUNTIME_DIR``.
+
+It holds a lock for as long as it lives, so there is at most one engine per settings, and a socket that is
+found while the lock is free is a leftover of an engine that was killed.  The operating system gives the lock
+back however the process ends.
+
+Exit status: 0 after a stop or when idle, 3 when another engine with these settings is already there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+import filelock
+import msgspec
+import uvicorn
+
+from fimble.engine.app import App
+from fimble.engine.endpoint import Endpoint, settings_key
+from fimble.engine.scheduler import Scheduler
+from fimble.engine.wire import EngineSettings
+
+ALREADY_RUNNING = 3
+
+#: How long an engine whose model did not load stays, to tell every window why.
+_FAILED_SECONDS = 20.0
+
+_log = logging.getLogger("fimble.engine")
+
+
+def main(argv: list[str]) -> int:
+    """Run an engine until it is told to stop or nobody needs it."""
+    # Uvicorn raises the signal that ended it again when it is done; as an exit, so that the cleaning up below runs.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    settings = msgspec.json.decode(argv[0], type=EngineSettings)
+    folder = Path(argv[1])
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    key = settings_key(settings)
+    lock = filelock.FileLock(folder / f"{key}.lock")
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout:
+        return ALREADY_RUNNING
+    endpoint = Endpoint.for_engine(folder, settings)
+    listener = _listen(endpoint)
+    endpoint.pid, endpoint.started = os.getpid(), time.time()
+    endpoint.write(folder / f"{key}.json")
+    _log.info("engine %s for %s", key, settings.model_path)
+    scheduler = Scheduler(settings)
+    scheduler.start()
+    try:
+        asyncio.run(_serve(App(scheduler, endpoint.token), scheduler, listener))
+    finally:
+        # The address goes before the lock does: whoever finds it gone starts an engine, which then waits for no one.
+        _remove(folder / f"{key}.json", Path(endpoint.socket) if endpoint.socket else None)
+        scheduler.close()
+        lock.release()
+    _log.info("engine %s ended", key)
+    return 0
+
+
+def _listen(endpoint: Endpoint) -> socket.socket:
+    if endpoint.socket:
+        Path(endpoint.socket).unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        mask = os.umask(0o177)
+        try:
+            listener.bind(endpoint.socket)
+        finally:
+            os.umask(mask)
+    else:
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.bind(("127.0.0.1", 0))
+        endpoint.port = listener.getsockname()[1]
+        endpoint.token = secrets.token_urlsafe(32)
+    listener.listen(128)
+    return listener
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn that, told to stop, stops computing too, instead of waiting for answers."""
+
+    def __init__(self, config: uvicorn.Config, scheduler: Scheduler) -> None:
+        super().__init__(config)
+        self._scheduler = scheduler
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._scheduler.end_all()
+        await super().shutdown(sockets)
+
+
+async def _serve(app: App, scheduler: Scheduler, listener: socket.socket) -> None:
+    config = uvicorn.Config(
+        app, http="httptools", ws="none", lifespan="off", access_log=False, log_config=None, timeout_graceful_shutdown=1
+    )
+    server = _Server(config, scheduler)
+    watch = asyncio.create_task(_end_when_idle(app, scheduler, server))
+    await server.serve(sockets=[listener])
+    watch.cancel()
+
+
+async def _end_when_idle(app: App, scheduler: Scheduler, server: uvicorn.Server) -> None:
+    limit = scheduler.settings.idle_minutes * 60
+    while not server.should_exit:
+        await asyncio.sleep(min(limit / 4, 5.0))
+        patience = min(limit, _FAILED_SECONDS) if scheduler.failure else limit
+        if app.idle_seconds() > patience:
+            server.should_exit = True
+
+
+def _remove(*files: Path | None) -> None:
+    for file in files:
+        if file:
+            with contextlib.suppress(OSError):
+                file.unlink()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,41 @@
+"""What a file's name says about its language, for callers without an editor to ask."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+#: Suffix to language id, as in LSP's list of text document language identifiers.
+_BY_SUFFIX = {
+    ".bash": "shellscript",
+    ".c": "c",
+    ".cc": "cpp",
+    ".cpp": "cpp",
+    ".cs": "csharp",
+    ".css": "css",
+    ".go": "go",
+    ".h": "c",
+    ".hpp": "cpp",
+    ".html": "html",
+    ".java": "java",
+    ".js": "javascript",
+    ".json": "json",
+    ".jsx": "javascriptreact",
+    ".lua": "lua",
+    ".md": "markdown",
+    ".php": "php",
+    ".py": "python",
+    ".rb": "ruby",
+    ".rs": "rust",
+    ".sh": "shellscript",
+    ".svelte": "svelte",
+    ".toml": "toml",
+    ".ts": "typescript",
+    ".tsx": "typescriptreact",
+    ".yaml": "yaml",
+    ".yml": "yaml",
+}
+
+
+def language_of(filename: str) -> str:
+    """The language id of *filename*; ``plaintext`` if its suffix is not known."""
+    return _BY_SUFFIX.get(PurePath(filename).suffix.lower(), "plaintext")

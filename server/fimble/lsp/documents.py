@@ -1,0 +1,80 @@
+"""The open documents, kept equal to the editor's through every edit and in every position encoding."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+from lsprotocol import types
+from pygls.uris import to_fs_path
+
+from fimble.core import Document
+from fimble.text import Encoding, Text
+
+
+class Documents:
+    """What the editor has open, the most recently used last.
+
+    Immutable snapshots: whoever holds a Document keeps that version, whatever is typed meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self.encoding = Encoding.UTF16
+        self.folders: tuple[Path, ...] = ()
+        self._open: dict[str, Document] = {}
+
+    def open(self, item: types.TextDocumentItem) -> None:
+        """textDocument/didOpen."""
+        path = self._path(item.uri)
+        self._open[item.uri] = Document(item.uri, path, item.language_id, item.version, Text(item.text))
+
+    def change(self, params: types.DidChangeTextDocumentParams) -> None:
+        """textDocument/didChange: the edits of one message, each on the result of the one before."""
+        uri = params.text_document.uri
+        document = self._open.pop(uri, None)
+        if document is None:
+            return  # never opened: there is nothing that the edit could be applied to
+        text = document.text
+        for change in params.content_changes:
+            if isinstance(change, types.TextDocumentContentChangePartial):
+                text = text.replace(
+                    self._offset(text, change.range.start), self._offset(text, change.range.end), change.text
+                )
+            else:
+                text = Text(change.text)
+        self._open[uri] = Document(uri, document.path, document.language, params.text_document.version, text)
+
+    def close(self, uri: str) -> None:
+        """textDocument/didClose."""
+        self._open.pop(uri, None)
+
+    def get(self, uri: str) -> Document | None:
+        """The present version of a document, if it is open."""
+        return self._open.get(uri)
+
+    def others(self, uri: str) -> tuple[Document, ...]:
+        """The other open documents, the most recently used first."""
+        return tuple(document for document in reversed(self._open.values()) if document.uri != uri)
+
+    def offset_at(self, document: Document, position: types.Position) -> int:
+        """The offset of an LSP position."""
+        return self._offset(document.text, position)
+
+    def position_at(self, document: Document, offset: int) -> types.Position:
+        """The LSP position of an offset."""
+        line, character = document.text.position_at(offset, self.encoding)
+        return types.Position(line=line, character=character)
+
+    def _offset(self, text: Text, position: types.Position) -> int:
+        return text.offset_at(position.line, position.character, self.encoding)
+
+    def _path(self, uri: str) -> str:
+        """What a person would call the file: relative to its folder where there is one."""
+        full = to_fs_path(uri)
+        if full is None:
+            return unquote(urlparse(uri).path).rpartition("/")[2]
+        path = Path(full)
+        for folder in self.folders:
+            if path.is_relative_to(folder):
+                return path.relative_to(folder).as_posix()
+        return path.name

@@ -1,0 +1,132 @@
+"""Every LSP method that Fimble answers.
+
+Handlers are coroutines: pygls runs plain functions on the reader, and $/cancelRequest would come too late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lsprotocol import types
+
+from fimble.core import Suggestion, Trigger
+from fimble.lsp.server import ACCEPTED_COMMAND, STATS_REQUEST, FimbleServer
+
+_TRIGGER_CHARACTERS = [".", "(", "=", ",", " "]
+
+
+def new_server(flags: Mapping[str, Any] | None = None) -> FimbleServer:
+    """A server with all its features; *flags* are settings from the command line."""
+    server = FimbleServer(flags)
+    _add_lifecycle(server)
+    _add_documents(server)
+    _add_suggestions(server)
+    return server
+
+
+def _add_lifecycle(server: FimbleServer) -> None:
+    @server.feature(types.INITIALIZE)
+    def initialize(params: types.InitializeParams) -> None:
+        server.read_initialize(params)
+
+    @server.feature(types.INITIALIZED)
+    async def initialized(_params: types.InitializedParams) -> None:
+        server.start_soon(server.configure())
+
+    @server.feature(types.WORKSPACE_DID_CHANGE_CONFIGURATION)
+    async def did_change_configuration(params: types.DidChangeConfigurationParams) -> None:
+        settings = params.settings
+        if isinstance(settings, Mapping):
+            inner = settings.get("fimble", settings)
+            server.editor_settings = inner if isinstance(inner, Mapping) else None
+        server.start_soon(server.configure())
+
+    @server.feature(types.SHUTDOWN)
+    async def shutdown(_params: None) -> None:
+        await server.session.close()
+
+    @server.feature(STATS_REQUEST)
+    async def stats(_params: Any) -> dict[str, Any]:
+        return server.session.stats.as_dict()
+
+
+def _add_documents(server: FimbleServer) -> None:
+    # The protocol keeps the documents; these end work that an edit has made worthless.
+    @server.feature(types.TEXT_DOCUMENT_DID_CHANGE)
+    def did_change(params: types.DidChangeTextDocumentParams) -> None:
+        server.drop(params.text_document.uri)
+
+    @server.feature(types.TEXT_DOCUMENT_DID_CLOSE)
+    def did_close(params: types.DidCloseTextDocumentParams) -> None:
+        server.drop(params.text_document.uri)
+        if server.session.suggester:
+            server.session.suggester.forget(params.text_document.uri)
+
+
+def _add_suggestions(server: FimbleServer) -> None:
+    # Without the options object pygls does not advertise the capability.
+    @server.feature(types.TEXT_DOCUMENT_INLINE_COMPLETION, types.InlineCompletionOptions())
+    async def inline_completion(params: types.InlineCompletionParams) -> types.InlineCompletionList | None:
+        invoked = params.context.trigger_kind == types.InlineCompletionTriggerKind.Invoked
+        trigger = Trigger.INVOKED if invoked else Trigger.AUTOMATIC
+        answer = await server.suggest("inline", params.text_document.uri, params.position, trigger)
+        if answer is None:
+            return None
+        here = server.documents.position_at(answer.document, answer.offset)
+        return types.InlineCompletionList(items=[_inline_item(s, here) for s in answer.suggestions])
+
+    options = types.CompletionOptions(trigger_characters=_TRIGGER_CHARACTERS)
+
+    @server.feature(types.TEXT_DOCUMENT_COMPLETION, options)
+    async def completion(params: types.CompletionParams) -> types.CompletionList | None:
+        if not _wants_menu(server):
+            return None
+        answer = await server.suggest("menu", params.text_document.uri, params.position, Trigger.AUTOMATIC)
+        if answer is None:
+            return None
+        here = server.documents.position_at(answer.document, answer.offset)
+        items = [_menu_item(s, here) for s in answer.suggestions]
+        # Incomplete: the next key wants a new question, not a filtered old answer.
+        return types.CompletionList(is_incomplete=True, items=items)
+
+    @server.command(ACCEPTED_COMMAND)
+    async def accepted(suggestion: Any = None) -> None:
+        source = suggestion.get("source", "") if isinstance(suggestion, Mapping) else ""
+        server.session.stats.add("accepted", str(source))
+
+
+def _wants_menu(server: FimbleServer) -> bool:
+    wanted = server.session.config.suggest.completion_menu
+    if wanted != "auto":
+        return wanted == "always"
+    document = server.client_capabilities.text_document
+    return not (document and document.inline_completion)
+
+
+def _accepted(suggestion: Suggestion) -> types.Command:
+    argument = {"id": suggestion.id, "source": str(suggestion.source), "latency_ms": round(suggestion.latency_ms, 2)}
+    return types.Command(title="Accepted", command=ACCEPTED_COMMAND, arguments=[argument])
+
+
+def _inline_item(suggestion: Suggestion, here: types.Position) -> types.InlineCompletionItem:
+    # The range is always sent: some clients show nothing without it.
+    return types.InlineCompletionItem(
+        insert_text=suggestion.text,
+        range=types.Range(start=here, end=here),
+        command=_accepted(suggestion),
+    )
+
+
+def _menu_item(suggestion: Suggestion, here: types.Position) -> types.CompletionItem:
+    first_line = suggestion.text.strip().partition("\n")[0]
+    return types.CompletionItem(
+        label=first_line,
+        kind=types.CompletionItemKind.Text,
+        detail=f"Fimble ({suggestion.source})",
+        documentation=suggestion.text if "\n" in suggestion.text.strip() else None,
+        sort_text="\x01",
+        filter_text=first_line,
+        text_edit=types.TextEdit(range=types.Range(start=here, end=here), new_text=suggestion.text),
+        command=_accepted(suggestion),
+    )

@@ -1,0 +1,99 @@
+"""What one window has: its settings, its engine, its recipe.  Rebuilt when the settings change."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from fimble import catalog, config, paths
+from fimble.config import Config
+from fimble.engine.client import EngineClient
+from fimble.engine.launch import Launcher, settings_for
+from fimble.errors import EngineCrashed, FimbleError, ModelError
+from fimble.stats import Stats
+from fimble.store import Store
+from fimble.suggest.recipe import Suggester
+
+_log = logging.getLogger("fimble.lsp")
+
+
+class Session:
+    """Belongs to one event loop.
+
+    *tell* shows a sentence to the person, *on_progress* hears the loaded share of the model.
+    """
+
+    def __init__(
+        self,
+        tell: Callable[[str], None],
+        on_progress: Callable[[float], None],
+        flags: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.stats = Stats()
+        self.config = Config()
+        self.engine: EngineClient | None = None
+        self.suggester: Suggester | None = None
+        self._tell = tell
+        self._told: set[str] = set()
+        self._on_progress = on_progress
+        self._flags = flags
+        self._store: Store | None = None
+
+    async def configure(self, project: Path | None, editor: Mapping[str, Any] | None) -> None:
+        """Read the settings anew and build what depends on them.  What is wrong with them is told once."""
+        loaded = config.load(project=project, editor=editor, flags=self._flags)
+        for problem in loaded.problems:
+            self.tell_once(problem)
+        if self.suggester is not None and loaded.config == self.config:
+            return
+        self.config = loaded.config
+        logging.getLogger("fimble").setLevel(loaded.config.log_level.upper())
+        await self.close()
+        self.engine = self._new_engine()
+        if loaded.config.cache.enabled:
+            self._store = Store(paths.cache_dir() / "suggestions", loaded.config.cache.max_mb)
+        self.suggester = Suggester(loaded.config, self.engine, self._store, self.stats, self.report)
+
+    def _new_engine(self) -> EngineClient | None:
+        try:
+            settings = settings_for(catalog.resolve(self.config.model), self.config.engine)
+            return EngineClient(Launcher(settings), self._on_progress)
+        except FimbleError as failure:
+            self.report(failure)
+        except OSError as failure:
+            self.tell_once(f"The model cannot be read: {failure}. Check `model` in your settings.")
+        return None
+
+    async def warm(self) -> None:
+        """Start the engine before the first key."""
+        if self.engine is None or not self.config.suggest.enabled:
+            return
+        try:
+            await self.engine.ensure()
+        except FimbleError as failure:
+            self.report(failure)
+
+    def report(self, failure: FimbleError) -> None:
+        """Show what the person can do something about, once; the rest goes to the log."""
+        if isinstance(failure, (ModelError, EngineCrashed)) and failure.fix:
+            self.tell_once(str(failure))
+        else:
+            _log.warning("%s", failure)
+
+    def tell_once(self, sentence: str) -> None:
+        """Show *sentence* unless it was shown before."""
+        if sentence not in self._told:
+            self._told.add(sentence)
+            _log.warning("%s", sentence)
+            self._tell(sentence)
+
+    async def close(self) -> None:
+        """Let go of the engine (it stays for other windows) and of the cache."""
+        engine, store = self.engine, self._store
+        self.engine = self.suggester = self._store = None
+        if engine:
+            await engine.close()
+        if store:
+            store.close()

@@ -1,0 +1,23 @@
+"""Counts of what happened in this session.  They stay in the process; nothing is sent anywhere."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+
+class Stats:
+    """Counters by name; ``shown`` and ``accepted`` are also kept per source."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+
+    def add(self, name: str, source: str = "") -> None:
+        """Count one more."""
+        self._counts[name] += 1
+        if source:
+            self._counts[f"{name}.{source}"] += 1
+
+    def as_dict(self) -> dict[str, Any]:
+        """A copy, sorted by name."""
+        return dict(sorted(self._counts.items()))

@@ -1,0 +1,1 @@
+"""The recipe for one keystroke: recall, gate, gather, generate, stop, trim, remember."""

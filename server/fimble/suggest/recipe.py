@@ -1,0 +1,177 @@
+"""One keystroke, from the question to the suggestions.
+
+    recall -> gate -> echo -> window -> model -> stop -> trim -> remember
+
+Memory and echo answer in microseconds and without the engine.  The model is asked only when they have nothing
+good enough, and is stopped as soon as its answer is complete or nobody waits for it any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+import time
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+
+import msgspec
+
+from fimble import echo
+from fimble.config import Config
+from fimble.context.anchor import Anchors
+from fimble.core import Ask, Source, Suggestion, Trigger
+from fimble.engine.client import EngineClient
+from fimble.engine.wire import InfillRequest
+from fimble.errors import EngineError, FimbleError, ModelError
+from fimble.stats import Stats
+from fimble.store import Store
+from fimble.suggest.gate import Gate
+from fimble.suggest.place import Place, unix_lines
+from fimble.suggest.recall import Memory
+from fimble.suggest.stop import Stop
+from fimble.suggest.trim import trim
+
+#: When the model has nothing, a shorter repetition is better than silence.
+_FALLBACK_ECHO_CHARS = 8
+
+#: The engine keeps the deadline itself; this much later it is taken for stuck.
+_GRACE_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a keystroke came to: suggestions, or why there are none."""
+
+    suggestions: tuple[Suggestion, ...] = ()
+    silence: str = ""
+
+
+class Suggester:
+    """The recipe, with what it needs to know between keystrokes.  One per window."""
+
+    def __init__(
+        self,
+        config: Config,
+        engine: EngineClient | None,
+        store: Store | None = None,
+        stats: Stats | None = None,
+        on_failure: Callable[[FimbleError], None] = lambda _error: None,
+    ) -> None:
+        self._config = config
+        self._engine = engine
+        self._store = store
+        self._stats = stats or Stats()
+        self._on_failure = on_failure
+        self._gate = Gate(config)
+        self._anchors = Anchors()
+        self._memory = Memory()
+        # Two windows may show the same file; their requests must not replace each other.
+        self._session = secrets.token_hex(4)
+
+    async def suggest(self, ask: Ask) -> Outcome:
+        """Answer *ask*.  Never raises for what a user, a model or an engine does; cancelling stops the engine, too."""
+        started = time.perf_counter()
+        place = Place.at(ask.document, ask.offset)
+        if silence := self._gate.why_silent(ask):
+            return Outcome(silence=silence)
+        invoked = ask.trigger is Trigger.INVOKED
+        found: list[tuple[str, Source]] = []
+        if remembered := self._recall(ask, place):
+            found.append((remembered, Source.MEMORY))
+        if (invoked or not found) and (copied := self._echo(ask, place, self._config.suggest.echo_min_chars)):
+            found.append((copied, Source.ECHO))
+        if invoked or not found:
+            written = await self._ask_model(ask, place)
+            if written:
+                found.append((written, Source.MODEL))
+            elif not found and (copied := self._echo(ask, place, _FALLBACK_ECHO_CHARS)):
+                found.append((copied, Source.ECHO))
+        return self._conclude(ask, place, found, (time.perf_counter() - started) * 1000)
+
+    def forget(self, uri: str) -> None:
+        """A document was closed."""
+        self._anchors.forget(uri)
+
+    def _conclude(self, ask: Ask, place: Place, found: list[tuple[str, Source]], latency_ms: float) -> Outcome:
+        first: dict[str, Source] = {}
+        for text, source in found:
+            first.setdefault(text, source)
+        suggestions = tuple(Suggestion(text, source, latency_ms=latency_ms) for text, source in first.items())
+        if not suggestions:
+            return Outcome(silence="nothing worth showing was found")
+        if suggestions[0].source is not Source.MEMORY:
+            self._memory.remember(ask.document.uri, place, suggestions[0].text)
+        return Outcome(suggestions)
+
+    def _recall(self, ask: Ask, place: Place) -> str:
+        text = self._memory.recall(ask.document.uri, place)
+        return trim(text, place) if text else ""
+
+    def _echo(self, ask: Ask, place: Place, min_chars: int) -> str:
+        if not self._config.suggest.echo:
+            return ""
+        source = ask.document.text.source
+        others = (other.text.source for other in ask.others if not self._gate.is_excluded(other.path))
+        before = source[max(0, ask.offset - echo.MAX_SEARCH_CHARS) : ask.offset]
+        copy = echo.find(unix_lines(before), others, min_chars)
+        return trim(copy.text, place) if copy else ""
+
+    async def _ask_model(self, ask: Ask, place: Place) -> str:
+        if self._engine is None:
+            return ""
+        stop = Stop(place, self._config.suggest.multiline)
+        request = self._request(ask)
+        key = self._store_key(request, stop.is_block)
+        if self._store and (stored := await self._store.get(key)) is not None:
+            self._stats.add("disk_hits")
+            return trim(stored, place)
+        try:
+            text, complete = await self._generate(request, stop)
+        except (EngineError, ModelError) as failure:
+            self._stats.add("engine_failures")
+            self._on_failure(failure)
+            return ""
+        text = trim(text, place)
+        if self._store and complete:
+            self._store.put(key, text)
+        return text
+
+    def _request(self, ask: Ask) -> InfillRequest:
+        window = self._anchors.window(ask.document, ask.offset)
+        return InfillRequest(
+            input_prefix=unix_lines(window.prefix),
+            prompt=unix_lines(window.typed),
+            input_suffix=unix_lines(window.suffix),
+            filename=ask.document.path,
+            n_predict=self._config.suggest.max_tokens,
+            deadline_ms=self._config.suggest.deadline_ms,
+            session=f"{self._session}:{ask.document.uri}",
+        )
+
+    async def _generate(self, request: InfillRequest, stop: Stop) -> tuple[str, bool]:
+        """The model's text up to where it should end, and whether it got there (and not only to the deadline)."""
+        assert self._engine is not None
+        text = ""
+        try:
+            async with asyncio.timeout(request.deadline_ms / 1000 + _GRACE_S):
+                await self._engine.ensure()
+                self._stats.add("engine_requests")
+                async with aclosing(self._engine.infill(request)) as chunks:
+                    async for chunk in chunks:
+                        text += chunk.content
+                        if (end := stop.cut(text)) is not None:
+                            return text[:end], True
+                        if chunk.stop:
+                            return text, chunk.stop_type in ("eos", "word", "limit")
+        except TimeoutError:
+            self._stats.add("deadlines")
+        return text, False
+
+    def _store_key(self, request: InfillRequest, is_block: bool) -> str:
+        assert self._engine is not None
+        model = self._engine.launcher.settings.model_digest
+        texts = (request.filename, request.input_prefix, request.prompt, request.input_suffix)
+        asked = (model, is_block, request.n_predict, *texts)
+        return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()
