@@ -16,7 +16,7 @@ class Stats:
         """Count one more."""
         self._counts[name] += 1
         if source:
-            self._counts[f"{name}.{source}"] += 1
+            self._counts[f"{name}_{source}"] += 1
 
     def as_dict(self) -> dict[str, Any]:
         """A copy, sorted by name."""

@@ -33,7 +33,7 @@ _MODEL_RETRY_S = 30.0
 _START_TIMEOUT_S = 300.0
 
 _POLL_S = 0.02
-_PROPS_TIMEOUT_S = 5.0
+_LOOK_TIMEOUT_S = 5.0
 
 
 class EngineClient:
@@ -162,9 +162,9 @@ class EngineClient:
         if self._session is None:
             self._session = _open_session(found)
         try:
-            async with self._session.get("/health") as response:
+            async with self._session.get("/health", timeout=aiohttp.ClientTimeout(total=_LOOK_TIMEOUT_S)) as response:
                 health = msgspec.json.decode(await response.read(), type=Health)
-        except (aiohttp.ClientError, ConnectionError, msgspec.DecodeError):
+        except (aiohttp.ClientError, ConnectionError, TimeoutError, msgspec.DecodeError):
             await self._drop_session()
             return False
         if health.status == "ok":
@@ -193,7 +193,7 @@ async def ask_props(found: Endpoint) -> Props:
 
 async def _get_props(session: aiohttp.ClientSession) -> Props:
     try:
-        async with session.get("/props", timeout=aiohttp.ClientTimeout(total=_PROPS_TIMEOUT_S)) as response:
+        async with session.get("/props", timeout=aiohttp.ClientTimeout(total=_LOOK_TIMEOUT_S)) as response:
             return msgspec.json.decode(await response.read(), type=Props)
     except (aiohttp.ClientError, ConnectionError, TimeoutError, msgspec.DecodeError) as error:
         raise EngineUnreachable("The engine does not answer.", "Stop it with `fimble engine stop`.") from error

@@ -31,7 +31,7 @@ class Job:
 
     @property
     def is_warming(self) -> bool:
-        return self.request.n_predict <= 0
+        return self.request.n_predict == 0
 
 
 class Generator:

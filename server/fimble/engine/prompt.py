@@ -31,7 +31,7 @@ def render_infill(request: InfillRequest, vocab: Vocab, fim: FimTokens, n_ctx: i
     rarely rather than at every key.
     """
     quarter = n_ctx // 4
-    n_predict = min(request.n_predict, n_ctx // 2)
+    n_predict = _n_predict(request.n_predict, n_ctx)
     typed = vocab.tokenize(request.prompt) if request.prompt else ()
     typed_kept = typed[-(n_ctx // 2 - 8) :] if len(typed) + n_predict > n_ctx - 8 else typed
     # Room for the middle, in whole quarters: the rest of the prompt is cut differently only when that changes.
@@ -65,7 +65,7 @@ def render_completion(request: CompletionRequest, vocab: Vocab, n_ctx: int) -> P
 
     Raises ValueError for an id that the vocabulary does not have.
     """
-    n_predict = min(request.n_predict, n_ctx // 2)
+    n_predict = _n_predict(request.n_predict, n_ctx)
     if isinstance(request.prompt, str):
         tokens = (*(() if vocab.bos is None else (vocab.bos,)), *vocab.tokenize(request.prompt))
     else:
@@ -74,6 +74,11 @@ def render_completion(request: CompletionRequest, vocab: Vocab, n_ctx: int) -> P
             raise ValueError(f"a token id is outside the vocabulary of {vocab.size}")
     kept = _keep_end(tokens, n_ctx - n_predict)
     return Prompt(kept, n_predict, len(kept) != len(tokens))
+
+
+def _n_predict(wanted: int, n_ctx: int) -> int:
+    """At most half of the context; as in llama-server's dialect, a negative number asks for as much as there is."""
+    return min(wanted, n_ctx // 2) if wanted >= 0 else n_ctx // 2
 
 
 def _keep_end(tokens: tuple[int, ...], room: int) -> tuple[int, ...]:

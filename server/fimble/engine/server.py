@@ -19,15 +19,19 @@ import socket
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import filelock
 import msgspec
-import uvicorn
 
-from fimble.engine.app import App
 from fimble.engine.endpoint import Endpoint, settings_key
-from fimble.engine.scheduler import Scheduler
 from fimble.engine.wire import EngineSettings
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from fimble.engine.app import App
+    from fimble.engine.scheduler import Scheduler
 
 ALREADY_RUNNING = 3
 
@@ -50,6 +54,18 @@ def main(argv: list[str]) -> int:
         lock.acquire(blocking=False)
     except filelock.Timeout:
         return ALREADY_RUNNING
+    try:
+        _run(folder, settings, key)
+    finally:
+        lock.release()
+    return 0
+
+
+def _run(folder: Path, settings: EngineSettings, key: str) -> None:
+    # Only now: an engine that finds another one in its place should be gone before it has loaded llama.cpp.
+    from fimble.engine.app import App
+    from fimble.engine.scheduler import Scheduler
+
     endpoint = Endpoint.for_engine(folder, settings)
     listener = _listen(endpoint)
     endpoint.pid, endpoint.started = os.getpid(), time.time()
@@ -60,12 +76,11 @@ def main(argv: list[str]) -> int:
     try:
         asyncio.run(_serve(App(scheduler, endpoint.token), scheduler, listener))
     finally:
-        # The address goes before the lock does: whoever finds it gone starts an engine, which then waits for no one.
+        # The address goes before the lock does: a window that finds no address starts an engine, and that one
+        # must not find the lock free while this address still stands.
         _remove(folder / f"{key}.json", Path(endpoint.socket) if endpoint.socket else None)
         scheduler.close()
-        lock.release()
-    _log.info("engine %s ended", key)
-    return 0
+        _log.info("engine %s ended", key)
 
 
 def _listen(endpoint: Endpoint) -> socket.socket:
@@ -86,23 +101,20 @@ def _listen(endpoint: Endpoint) -> socket.socket:
     return listener
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn that, told to stop, stops computing too, instead of waiting for answers."""
-
-    def __init__(self, config: uvicorn.Config, scheduler: Scheduler) -> None:
-        super().__init__(config)
-        self._scheduler = scheduler
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._scheduler.end_all()
-        await super().shutdown(sockets)
-
-
 async def _serve(app: App, scheduler: Scheduler, listener: socket.socket) -> None:
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        """Told to stop, it stops computing too, instead of waiting for answers."""
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            scheduler.end_all()
+            await super().shutdown(sockets)
+
     config = uvicorn.Config(
         app, http="httptools", ws="none", lifespan="off", access_log=False, log_config=None, timeout_graceful_shutdown=1
     )
-    server = _Server(config, scheduler)
+    server = Server(config)
     watch = asyncio.create_task(_end_when_idle(app, scheduler, server))
     await server.serve(sockets=[listener])
     watch.cancel()

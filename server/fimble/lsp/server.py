@@ -59,6 +59,7 @@ class FimbleServer(LanguageServer):
 
         A newer request of the same kind for the document ends this one, which then answers nothing.
         """
+        await self.session.wait_configured()
         document = self.documents.get(uri)
         suggester = self.session.suggester
         if document is None or suggester is None:
@@ -107,7 +108,8 @@ class FimbleServer(LanguageServer):
 
     def read_initialize(self, params: types.InitializeParams) -> None:
         """What initialize says about the client: folders, encoding, settings."""
-        self.documents.encoding = Encoding(str(self.workspace.position_encoding))
+        encoding = self.workspace.position_encoding or types.PositionEncodingKind.Utf16
+        self.documents.encoding = Encoding(types.PositionEncodingKind(encoding).value)
         folders = [folder.uri for folder in params.workspace_folders or []]
         folders += [params.root_uri] if params.root_uri and not folders else []
         self.documents.folders = tuple(Path(path) for uri in folders if (path := to_fs_path(uri)))

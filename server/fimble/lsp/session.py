@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import importlib
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fimble import catalog, config, paths
 from fimble.config import Config
-from fimble.engine.client import EngineClient
-from fimble.engine.launch import Launcher, settings_for
 from fimble.errors import EngineCrashed, FimbleError, ModelError
 from fimble.stats import Stats
 from fimble.store import Store
 from fimble.suggest.recipe import Suggester
+
+if TYPE_CHECKING:
+    from fimble.engine.client import EngineClient
+
+_CONFIGURE_TIMEOUT_S = 3.0
 
 _log = logging.getLogger("fimble.lsp")
 
@@ -40,6 +46,13 @@ class Session:
         self._on_progress = on_progress
         self._flags = flags
         self._store: Store | None = None
+        self._configured = asyncio.Event()
+
+    async def wait_configured(self) -> None:
+        """Wait, for a moment at most, until the settings have been read: the first key may be that fast."""
+        if not self._configured.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._configured.wait(), _CONFIGURE_TIMEOUT_S)
 
     async def configure(self, project: Path | None, editor: Mapping[str, Any] | None) -> None:
         """Read the settings anew and build what depends on them.  What is wrong with them is told once."""
@@ -51,12 +64,18 @@ class Session:
         self.config = loaded.config
         logging.getLogger("fimble").setLevel(loaded.config.log_level.upper())
         await self.close()
+        # The client is a fifth of the start-up time, and nobody needs it to answer `initialize`.
+        await asyncio.to_thread(importlib.import_module, "fimble.engine.client")
         self.engine = self._new_engine()
         if loaded.config.cache.enabled:
             self._store = Store(paths.cache_dir() / "suggestions", loaded.config.cache.max_mb)
         self.suggester = Suggester(loaded.config, self.engine, self._store, self.stats, self.report)
+        self._configured.set()
 
     def _new_engine(self) -> EngineClient | None:
+        from fimble.engine.client import EngineClient
+        from fimble.engine.launch import Launcher, settings_for
+
         try:
             settings = settings_for(catalog.resolve(self.config.model), self.config.engine)
             return EngineClient(Launcher(settings), self._on_progress)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -22,7 +23,6 @@ from fimble import echo
 from fimble.config import Config
 from fimble.context.anchor import Anchors
 from fimble.core import Ask, Source, Suggestion, Trigger
-from fimble.engine.client import EngineClient
 from fimble.engine.wire import InfillRequest
 from fimble.errors import EngineError, FimbleError, ModelError
 from fimble.stats import Stats
@@ -32,6 +32,9 @@ from fimble.suggest.place import Place, unix_lines
 from fimble.suggest.recall import Memory
 from fimble.suggest.stop import Stop
 from fimble.suggest.trim import trim
+
+if TYPE_CHECKING:
+    from fimble.engine.client import EngineClient
 
 #: When the model has nothing, a shorter repetition is better than silence.
 _FALLBACK_ECHO_CHARS = 8

@@ -1,0 +1,5 @@
+"""``python -m fimble``."""
+
+from fimble.cli import main
+
+main()

@@ -1,0 +1,61 @@
+"""Real processes: engines, language servers, models."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from models import BUNDLED_MODEL, write_random_model
+from window import NewClient, NewWindow, Window
+
+from fimble.config import EngineConfig
+from fimble.engine.client import EngineClient
+from fimble.engine.launch import Launcher, settings_for
+
+
+@pytest.fixture(scope="session")
+def slow_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """45 million random parameters: a long prompt takes seconds."""
+    path = tmp_path_factory.mktemp("models") / "random-45m.gguf"
+    write_random_model(BUNDLED_MODEL, path)
+    return path
+
+
+@pytest.fixture
+async def new_client(home: Path) -> AsyncIterator[NewClient]:
+    """Makes clients, each like one window's; their engines end with the test's home."""
+    clients: list[EngineClient] = []
+
+    def make(model: Path = BUNDLED_MODEL, **config: Any) -> EngineClient:
+        clients.append(EngineClient(Launcher(settings_for(model, EngineConfig(**config)))))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        await client.close()
+
+
+@pytest.fixture
+async def new_window(home: Path, tmp_path: Path) -> AsyncIterator[NewWindow]:
+    """Makes and starts windows on the folder ``project``."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    windows: list[Window] = []
+
+    async def make(
+        *args: str, settings: dict[str, Any] | None = None, encoding: str = "utf-16", **options: Any
+    ) -> Window:
+        window = Window(folder, encoding, **options)
+        windows.append(window)
+        await window.start(*args, settings=settings)
+        return window
+
+    yield make
+    await asyncio.gather(*(window.stop() for window in windows))
