@@ -66,7 +66,9 @@ class Window:
         return await self.client.initialize_async(params)
 
     async def stop(self) -> None:
-        """Leave as editors do."""
+        """Leave as editors do; a window that was left stays left."""
+        if self.client.stopped:
+            return
         with contextlib.suppress(Exception):
             await asyncio.wait_for(self.client.shutdown_async(None), 10)
         self.client.exit(None)
