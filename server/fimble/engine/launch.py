@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -147,17 +149,21 @@ def is_alive(found: Endpoint) -> bool:
 
 
 def stop(found: Endpoint, timeout_s: float = 5.0) -> bool:
-    """End an engine, gently first; True if it is gone."""
-    try:
-        process = psutil.Process(found.pid)
-        process.terminate()
+    """End an engine, gently first; True if it is gone.  Blocks: for the command line and tests."""
+    with contextlib.suppress(psutil.NoSuchProcess):
         try:
-            process.wait(timeout_s)
-        except psutil.TimeoutExpired:
-            process.kill()
-            process.wait(timeout_s)
-    except psutil.NoSuchProcess:
-        return True
-    except psutil.Error:
-        return False
-    return True
+            process = psutil.Process(found.pid)
+            process.terminate()
+            if not _has_ended(found, timeout_s):
+                process.kill()
+        except psutil.AccessDenied:
+            return False
+    return _has_ended(found, timeout_s)
+
+
+def _has_ended(found: Endpoint, timeout_s: float) -> bool:
+    # Not psutil's wait(): it waits for zombies too, and an engine whose window is gone is one until init looks.
+    deadline = time.monotonic() + timeout_s
+    while is_alive(found) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not is_alive(found)
