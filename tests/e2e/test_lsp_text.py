@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
+import socket
+import sys
 from pathlib import Path
 
 import pytest
 from lsprotocol import types
+from pygls.lsp.client import LanguageClient
 from test_lsp import CURSOR, ECHO_REST, ECHO_START, LINE, SOURCE
 from window import NewWindow, RawServer
 
@@ -160,3 +164,22 @@ async def test_exit_status(home: Path, polite: bool, status: int) -> None:
         await server.ask(2, "shutdown", None)
     await server.send(b'{"jsonrpc": "2.0", "method": "exit"}')
     assert await server.end() == status
+
+
+async def test_tcp_for_debugging(home: Path) -> None:
+    """`fimble lsp --tcp PORT` serves one client on loopback, and ends when that client is gone."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = (sys.executable, "-m", "fimble", "lsp", "--tcp", str(port))
+    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+    assert process.stderr is not None
+    assert str(port).encode() in await asyncio.wait_for(process.stderr.readline(), 20)
+    client = LanguageClient("tcp", "1")
+    await client.start_tcp("127.0.0.1", port)
+    answer = await client.initialize_async(types.InitializeParams(capabilities=types.ClientCapabilities()))
+    assert answer.server_info is not None
+    assert answer.server_info.name == "fimble"
+    await client.shutdown_async(None)
+    client.exit(None)
+    assert await asyncio.wait_for(process.wait(), 20) == 0
