@@ -66,7 +66,7 @@ def load() -> Catalog:
 
 def imported() -> dict[str, str]:
     """The models that the user brought: name to path."""
-    with contextlib.suppress(OSError, msgspec.DecodeError):
+    with contextlib.suppress(OSError, ValueError, msgspec.DecodeError):
         return msgspec.json.decode(_imported_file().read_bytes(), type=dict[str, str])
     return {}
 
@@ -128,9 +128,9 @@ def resolve(model: str) -> Path:
             "Download its file (`fimble models list --json` says from where) and run `fimble models import FILE`.",
         )
     elif model.endswith(".gguf") or os.sep in model:
-        path = Path(model).expanduser()
+        path = Path(os.path.expanduser(model))  # noqa: PTH111  (pathlib's raises for a home that does not exist)
     else:
         raise ModelNotFound(f"There is no model called {model}.", "See `fimble models list`.")
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113  (pathlib's raises for a name that is too long)
         raise ModelNotFound(f"There is no model file at {path}.", "See `fimble models list`.")
     return path

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
+import pathspec
 from msgspec import Meta
 
 from fimble import paths
@@ -218,7 +219,8 @@ def _read_toml(path: Path, problems: list[str]) -> Origin:
             return Origin(str(path), tomllib.load(file))
     except FileNotFoundError:
         pass
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    # Bad TOML, bad UTF-8 and absurd numbers are ValueErrors, absurd nesting is a RecursionError.
+    except (OSError, ValueError, RecursionError) as error:
         problems.append(f"{path} cannot be read ({error}), so its settings are not used. Correct or remove it.")
     return Origin(str(path), {})
 
@@ -275,9 +277,27 @@ def _choose(chosen: dict[str, Any], key: str, value: Any, origin: Origin, proble
     except msgspec.ValidationError as error:
         problems.append(f"{key} in {origin.name} is not used: {error}.")
         return
+    if key == "privacy.exclude":
+        converted = _usable_patterns(converted, origin, problems)
     if not origin.trusted:
         converted = _narrow(key, chosen.get(key, _default(key)), converted)
     chosen[key] = converted
+
+
+def _usable_patterns(patterns: tuple[str, ...], origin: Origin, problems: list[str]) -> tuple[str, ...]:
+    """The patterns that mean something; a project's may not let files in again that others keep out."""
+    usable = []
+    for pattern in patterns:
+        try:
+            pathspec.GitIgnoreSpec.from_lines([pattern])
+        except ValueError as error:
+            problems.append(f"{pattern!r} of privacy.exclude in {origin.name} is not used: {error}.")
+            continue
+        if pattern.lstrip().startswith("!") and not origin.trusted:
+            problems.append(f"{pattern!r} of privacy.exclude in {origin.name} is not used: a project may only exclude.")
+            continue
+        usable.append(pattern)
+    return tuple(usable)
 
 
 def _narrow(key: str, current: Any, wanted: Any) -> Any:
@@ -329,7 +349,8 @@ def write_user_setting(key: str, value: str) -> Path:
     import tomlkit
     from tomlkit.exceptions import ParseError
 
-    path = user_file()
+    # A settings file is often a link into somebody's dotfiles: what it points to is rewritten, not the link.
+    path = user_file().resolve()
     try:
         document = tomlkit.parse(path.read_text("utf-8")) if path.exists() else tomlkit.document()
         document[key] = value
@@ -337,6 +358,6 @@ def write_user_setting(key: str, value: str) -> Path:
         part = path.with_suffix(f".{os.getpid()}")
         part.write_text(tomlkit.dumps(document), "utf-8")
         part.replace(path)
-    except (OSError, UnicodeDecodeError, ParseError) as error:
+    except (OSError, ValueError, ParseError) as error:
         raise ConfigError(f"{path} cannot be changed: {error}.", f'Write {key} = "{value}" into it yourself.') from None
     return path

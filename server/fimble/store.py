@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,9 @@ _log = logging.getLogger("fimble.store")
 
 _MODE_RAW = 1
 _TIMEOUT_S = 0.25
-_FAILURES = (sqlite3.Error, OSError, diskcache.Timeout, ValueError, TypeError, KeyError)
+
+#: A database that somebody else holds must not hold up a suggestion.
+_PATIENCE_S = 0.5
 
 
 class TextDisk(diskcache.Disk):  # type: ignore[misc]
@@ -65,12 +66,17 @@ class Store:
         self._max_bytes = max_mb * 1024 * 1024
         self._cache: Any = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        self._thread.submit(self._open)
         self.problem = ""
         """Why nothing is remembered on disk, for `fimble doctor` and the log; empty while all is well."""
 
     async def get(self, key: str) -> str | None:
         """The text stored under *key*, if any."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._get, key)
+        reading = asyncio.get_running_loop().run_in_executor(self._thread, self._get, key)
+        try:
+            return await asyncio.wait_for(reading, _PATIENCE_S)
+        except TimeoutError:
+            return None
 
     def put(self, key: str, value: str) -> None:
         """Store *value* soon; the caller does not wait."""
@@ -79,7 +85,8 @@ class Store:
 
     def close(self) -> None:
         """Write what is waiting and close."""
-        self._thread.submit(self._close)
+        with contextlib.suppress(RuntimeError):  # closed already
+            self._thread.submit(self._close)
         self._thread.shutdown(wait=True)
 
     def _open(self) -> Any:
@@ -97,7 +104,8 @@ class Store:
                 )
                 for path in self._folder.glob("cache.db*"):
                     path.chmod(0o600)
-            except _FAILURES as error:
+            # diskcache makes attributes of what it reads: whatever a file's content leads to is caught.
+            except Exception as error:
                 self.problem = f"The cache in {self._folder} cannot be used ({error}); nothing is remembered on disk."
                 _log.warning("%s", self.problem)
         return self._cache
@@ -106,7 +114,7 @@ class Store:
         try:
             cache = self._open()
             value = cache.get(key) if cache is not None else None
-        except _FAILURES as error:
+        except Exception as error:
             _log.warning("cache read failed: %s", error)
             return None
         return value if isinstance(value, str) else None
@@ -116,10 +124,10 @@ class Store:
             cache = self._open()
             if cache is not None:
                 cache.set(key, value)
-        except _FAILURES as error:
+        except Exception as error:
             _log.warning("cache write failed: %s", error)
 
     def _close(self) -> None:
         if self._cache is not None:
-            with contextlib.suppress(*_FAILURES):
+            with contextlib.suppress(Exception):
                 self._cache.close()

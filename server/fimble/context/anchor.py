@@ -79,10 +79,13 @@ def _new_frame(document: Document, offset: int) -> _Frame:
     text = document.text
     source = text.source
     anchor = text.line_start(text.line_of(offset))
+    # In a very long line the anchor stands inside of it, in steps, so that it moves rarely.
+    anchor += (offset - anchor) // _MAX_TYPED_CHARS * _MAX_TYPED_CHARS
     start = max(0, anchor - _PREFIX_CHARS)
     if start:
         start = -(-start // _BLOCK_CHARS) * _BLOCK_CHARS
-        start = text.line_start(min(text.line_of(start) + 1, text.line_of(anchor)))
+        start = min(text.line_start(min(text.line_of(start) + 1, text.line_of(anchor))), anchor)
+        start = max(start, anchor - _PREFIX_CHARS)
     # The end of the suffix is snapped to a line end, so that the model never sees half a line there.
     end = min(len(source), offset + _SUFFIX_CHARS)
     if end < len(source):

@@ -164,7 +164,7 @@ class EngineClient:
         try:
             async with self._session.get("/health", timeout=aiohttp.ClientTimeout(total=_LOOK_TIMEOUT_S)) as response:
                 health = msgspec.json.decode(await response.read(), type=Health)
-        except (aiohttp.ClientError, ConnectionError, TimeoutError, msgspec.DecodeError):
+        except (aiohttp.ClientError, ConnectionError, TimeoutError, ValueError, msgspec.DecodeError):
             await self._drop_session()
             return False
         if health.status == "ok":
@@ -195,7 +195,7 @@ async def _get_props(session: aiohttp.ClientSession) -> Props:
     try:
         async with session.get("/props", timeout=aiohttp.ClientTimeout(total=_LOOK_TIMEOUT_S)) as response:
             return msgspec.json.decode(await response.read(), type=Props)
-    except (aiohttp.ClientError, ConnectionError, TimeoutError, msgspec.DecodeError) as error:
+    except (aiohttp.ClientError, ConnectionError, TimeoutError, ValueError, msgspec.DecodeError) as error:
         raise EngineUnreachable("The engine does not answer.", "Stop it with `fimble engine stop`.") from error
 
 
@@ -218,7 +218,7 @@ def _parse_event(data: bytes) -> Chunk:
 def _as_error(body: bytes) -> FimbleError:
     try:
         error = msgspec.json.decode(body, type=ErrorAnswer).error
-    except msgspec.DecodeError:
+    except (ValueError, msgspec.DecodeError):
         return EngineError("The engine answered something that cannot be read.")
     if error.type == EngineOverloaded.__name__:
         return EngineOverloaded(error.message, error.fix)

@@ -52,7 +52,7 @@ def settings_key(settings: EngineSettings) -> str:
 
 def read(folder: Path, key: str) -> Endpoint | None:
     """The endpoint of the engine with this key, if one has written it down."""
-    with contextlib.suppress(OSError, msgspec.DecodeError):
+    with contextlib.suppress(OSError, ValueError, msgspec.DecodeError):
         return msgspec.json.decode((folder / f"{key}.json").read_bytes(), type=Endpoint)
     return None
 

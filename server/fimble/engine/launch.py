@@ -57,6 +57,12 @@ def quick_digest(path: Path) -> str:
     return digest.hexdigest()[:32]
 
 
+def _environment() -> dict[str, str]:
+    """What a process with llama.cpp in it is started with; the user's own choices stand."""
+    # Told to, llama.cpp attaches a debugger to itself before it aborts; its assertion is all that we want to hear.
+    return {"GOMP_SPINCOUNT": _SPIN_COUNT, "GGML_NO_BACKTRACE": "1", **os.environ}
+
+
 class Launcher:
     """Starts the engine of one set of settings and knows where it listens."""
 
@@ -77,7 +83,6 @@ class Launcher:
 
     def spawn(self) -> None:
         """Start an engine that outlives this process.  It ends at once if another one is there already."""
-        env = {"GOMP_SPINCOUNT": _SPIN_COUNT, **os.environ}
         log = paths.open_log(f"engine-{self.key}.log")
         try:
             self._child = subprocess.Popen(
@@ -85,7 +90,7 @@ class Launcher:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL if log is None else log,
-                env=env,
+                env=_environment(),
                 cwd=self.folder,
                 start_new_session=True,
             )
@@ -118,13 +123,13 @@ def probe(model_path: Path, timeout_s: float = 120.0) -> Probe:
     """
     command = (sys.executable, "-m", "fimble.engine.probe", str(model_path))
     try:
-        done = subprocess.run(command, capture_output=True, timeout=timeout_s, check=False)
+        done = subprocess.run(command, capture_output=True, timeout=timeout_s, check=False, env=_environment())
         found = msgspec.json.decode(done.stdout, type=Probe)
     except subprocess.TimeoutExpired:
         raise ModelCorrupt(
             f"{model_path} did not load within {timeout_s:.0f} seconds.", "Choose a smaller model."
         ) from None
-    except msgspec.DecodeError:
+    except (ValueError, msgspec.DecodeError):
         said = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
         raise ModelCorrupt(
             f"llama.cpp ended on {model_path} (status {done.returncode}): {said}", "Choose another model."

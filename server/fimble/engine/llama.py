@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import collections
 import ctypes
+import itertools
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from enum import IntEnum
@@ -65,6 +67,7 @@ class Vocab:
         self._vocab = vocab
         self.size: int = llama.llama_vocab_n_tokens(vocab)
         self.bos: int | None = self._id(llama.llama_vocab_bos(vocab)) if llama.llama_vocab_get_add_bos(vocab) else None
+        self.fim = self._fim()
         self._piece_buffer = ctypes.create_string_buffer(512)
         # One prompt is its long, unchanging segments and a short typed tail: only the tail is new at a keystroke.
         self.tokenize: Callable[[str], tuple[int, ...]] = lru_cache(maxsize=128)(self._tokenize)
@@ -74,7 +77,7 @@ class Vocab:
     def _id(token: int) -> int | None:
         return None if token < 0 else token
 
-    def fim(self) -> FimTokens | None:
+    def _fim(self) -> FimTokens | None:
         """The fill-in-the-middle ids that the GGUF names or that llama.cpp found by their text."""
         prefix, suffix, middle, repo, file = (
             self._id(find(self._vocab))
@@ -91,6 +94,22 @@ class Vocab:
         return FimTokens(prefix, suffix, middle, repo, file)
 
     def _tokenize(self, text: str) -> tuple[int, ...]:
+        tokens = self._tokenize_as_is(text)
+        reserved = {token for token in self.fim or () if token is not None}
+        found = reserved.intersection(tokens)
+        if not found:
+            return tokens
+        # This GGUF does not mark its FIM tokens as control tokens, and then llama.cpp finds them in text whatever
+        # it is told.  Text that spells one is cut after its first character, and each part is tokenised by itself.
+        spelled = "|".join(re.escape(self._text(token)) for token in found)
+        cuts = [0, *(match.start() + 1 for match in re.finditer(spelled, text)), len(text)]
+        return tuple(t for a, b in itertools.pairwise(cuts) for t in self._tokenize_as_is(text[a:b]))
+
+    def _text(self, token: int) -> str:
+        text: bytes = llama.llama_vocab_get_text(self._vocab, token)
+        return text.decode("utf-8", "replace")
+
+    def _tokenize_as_is(self, text: str) -> tuple[int, ...]:
         data = text.encode("utf-8", "replace")
         size = len(data) + 8
         tokens = (llama.llama_token * size)()
@@ -106,6 +125,8 @@ class Vocab:
 
     def is_end(self, token: int) -> bool:
         """Whether the token ends an answer, or is a control token that must never reach a person."""
+        if self.fim and token in self.fim:
+            return True
         return bool(llama.llama_vocab_is_eog(self._vocab, token) or llama.llama_vocab_is_control(self._vocab, token))
 
 
@@ -133,13 +154,12 @@ class Model:
             raise _load_error(path)
         self.path = path
         self.vocab = Vocab(llama.llama_model_get_vocab(self._model))
-        fim = self.vocab.fim()
-        if fim is None:
+        if self.vocab.fim is None:
             raise ModelNoFim(
                 f"{path.name} has no fill-in-the-middle tokens, so it cannot complete code inside a file.",
                 "Choose a base (not a chat) model that has them; `fimble models list` names some.",
             )
-        self.fim = fim
+        self.fim = self.vocab.fim
         self.n_params: int = llama.llama_model_n_params(self._model)
         self.n_ctx_train: int = llama.llama_model_n_ctx_train(self._model)
 
@@ -153,7 +173,7 @@ class Model:
         """The model's own name, its architecture and its quantisation."""
         buffer = ctypes.create_string_buffer(128)
         llama.llama_model_desc(self._model, buffer, len(buffer))
-        architecture, *_, quantisation = (buffer.value.decode("utf-8", "replace") or "unknown").split()
+        architecture, _size, quantisation = buffer.value.decode("utf-8", "replace").split(" ", 2)
         name = self.metadata("general.name")
         return f"{name or 'unnamed'}, {architecture}, {quantisation}"
 
@@ -182,7 +202,8 @@ def check_file(path: Path) -> None:
 
 
 def _load_error(path: Path) -> ModelError:
-    said = next((line for line in reversed(_log_lines) if line), "")
+    # The first line has the cause; the later ones only say that therefore nothing was loaded.
+    said = next((line.rpartition("error loading model: ")[2] for line in _log_lines if line), "")
     lines = " ".join(_log_lines).lower()
     if "failed to allocate" in lines or "out of memory" in lines or "unable to allocate" in lines:
         return ModelTooLarge(f"There is not enough memory for {path.name}.", "Choose a smaller model.")

@@ -38,10 +38,9 @@ def render_infill(request: InfillRequest, vocab: Vocab, fim: FimTokens, n_ctx: i
     middle_room = quarter * -(-(len(typed_kept) + n_predict) // quarter)
     room = max(n_ctx - middle_room - 8, 0)
 
-    head = _file_header(request, vocab, fim)
-    suffix_all = vocab.tokenize(request.input_suffix)
-    suffix = suffix_all[: room // 4]
-    prefix_all = vocab.tokenize(request.input_prefix)
+    head, head_dropped = _file_header(request, vocab, fim, quarter // 2)
+    prefix_all, suffix_all = vocab.tokenize(request.input_prefix), vocab.tokenize(request.input_suffix)
+    suffix = suffix_all[: max(room // 4, room - len(head) - len(prefix_all))]
     prefix = _keep_end(prefix_all, max(room - len(suffix) - len(head), 0))
     snippets, dropped = _snippets(request, vocab, fim, room - len(suffix) - len(head) - len(prefix))
 
@@ -56,7 +55,11 @@ def render_infill(request: InfillRequest, vocab: Vocab, fim: FimTokens, n_ctx: i
         fim.middle,
         *typed_kept,
     )
-    cut = dropped or any(len(a) != len(b) for a, b in ((prefix, prefix_all), (suffix, suffix_all), (typed_kept, typed)))
+    cut = (
+        head_dropped
+        or dropped
+        or any(len(a) != len(b) for a, b in ((prefix, prefix_all), (suffix, suffix_all), (typed_kept, typed)))
+    )
     return Prompt(tokens, n_predict, cut)
 
 
@@ -90,11 +93,12 @@ def _keep_end(tokens: tuple[int, ...], room: int) -> tuple[int, ...]:
     return tokens[step * -(-excess // step) :]
 
 
-def _file_header(request: InfillRequest, vocab: Vocab, fim: FimTokens) -> tuple[int, ...]:
-    """What the current file is called, for models that know files."""
+def _file_header(request: InfillRequest, vocab: Vocab, fim: FimTokens, room: int) -> tuple[tuple[int, ...], bool]:
+    """What the current file is called, for models that know files; a name that is too long is left out."""
     if fim.file is None or not request.filename:
-        return ()
-    return (fim.file, *vocab.tokenize(request.filename + "\n"))
+        return (), False
+    header = (fim.file, *vocab.tokenize(request.filename + "\n"))
+    return (header, False) if len(header) <= room else ((), True)
 
 
 def _snippets(request: InfillRequest, vocab: Vocab, fim: FimTokens, room: int) -> tuple[tuple[int, ...], bool]:

@@ -21,7 +21,7 @@ class Sampler:
         """The next token.  *logits* has shape (n_vocab,)."""
         if self.temperature <= 0:
             return int(np.argmax(logits))
-        k = min(max(self.top_k, 1), logits.size)
+        k = min(self.top_k, logits.size) if self.top_k > 0 else logits.size
         likely = np.argpartition(logits, -k)[-k:]
         likely = likely[np.argsort(logits[likely])[::-1]]
         weights = np.exp((logits[likely] - logits[likely[0]]).astype(np.float64) / self.temperature)
@@ -42,6 +42,7 @@ def log_probabilities(logits: Logits) -> npt.NDArray[np.float32]:
 def describe(logits: Logits, token: int, count: int, piece: Any) -> dict[str, Any]:
     """llama-server's ``completion_probabilities`` entry: the token taken and the *count* likeliest ones."""
     log_probs = log_probabilities(logits)
+    count = min(count, log_probs.size)
     best = np.argpartition(log_probs, -count)[-count:]
     best = best[np.argsort(log_probs[best])[::-1]]
     entry = _token(token, float(log_probs[token]), piece)

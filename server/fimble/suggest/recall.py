@@ -13,6 +13,9 @@ from fimble.suggest.place import Place
 _BEFORE_CHARS = 128
 _AFTER_CHARS = 48
 
+_CLOSERS = ")]}\"'`"
+_MAX_CLOSERS = 8
+
 #: The most that may have been typed of a suggestion.
 _MAX_TYPED_CHARS = 256
 
@@ -48,6 +51,5 @@ class Memory:
 
 
 def _key(uri: str, before: str, after: str) -> _Key:
-    line, _, below = after[:_AFTER_CHARS].partition("\n")
     # A bracket or quote that the editor closed by itself must not hide what was suggested before it was there.
-    return uri, before[-_BEFORE_CHARS:], line.lstrip(")]}\"'`") + "\n" + below[: _AFTER_CHARS // 2]
+    return uri, before[-_BEFORE_CHARS:], after[: _AFTER_CHARS + _MAX_CLOSERS].lstrip(_CLOSERS)[:_AFTER_CHARS]

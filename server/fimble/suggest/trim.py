@@ -27,8 +27,12 @@ def trim(text: str, place: Place) -> str:
 
 
 def _without_loop(text: str) -> str:
-    loop = _LOOP.search(text)
-    return text if loop is None else text[: loop.start() + len(loop[1])]
+    """*text* up to where it begins to repeat itself to the end: code repeats on purpose, but then goes on."""
+    for loop in _LOOP.finditer(text):
+        unit = loop[1]
+        if unit.startswith(text[loop.end() :]) and any(char.isalnum() for char in unit):
+            return text[: loop.start() + len(unit)]
+    return text
 
 
 def _without_overlap(text: str, line_after: str) -> str:
