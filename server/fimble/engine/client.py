@@ -170,8 +170,9 @@ class EngineClient:
         if health.status == "ok":
             self._endpoint, self._was_up = found, True
             return True
-        if health.error and (kind := MODEL_ERRORS.get(health.error.type)):
+        if health.status == "error" and health.error:
             await self._drop_session()
+            kind = MODEL_ERRORS.get(health.error.type, EngineError)
             self._model_failure = kind(health.error.message, health.error.fix)
             self._model_retry_at = time.monotonic() + _MODEL_RETRY_S
             raise self._model_failure

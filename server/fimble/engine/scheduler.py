@@ -79,6 +79,7 @@ class Scheduler:
         job.ended_by = reason
         if job in self._waiting:
             self._waiting.remove(job)
+            self.counters.cancelled += reason == "cancelled"
             job.emit(Chunk(stop=True, stop_type=reason))
         elif job is self._running and self._context:
             self._context.abort()
@@ -101,6 +102,10 @@ class Scheduler:
             generator = self._load()
         except FimbleError as failure:
             self.failure = failure
+            return
+        except Exception as failure:
+            _log.exception("the model could not be loaded")
+            self.failure = EngineError(f"The engine failed while it loaded the model: {failure!r}.", "See its log.")
             return
         self.ready = True
         while job := self._next():
