@@ -45,7 +45,6 @@ class EngineClient:
     def __init__(self, launcher: Launcher, on_progress: Callable[[float], None] = lambda _share: None) -> None:
         self.launcher = launcher
         self.on_progress = on_progress
-        self.requests = 0
         self._session: aiohttp.ClientSession | None = None
         self._endpoint: Endpoint | None = None
         self._starting: asyncio.Task[None] | None = None
@@ -82,7 +81,7 @@ class EngineClient:
         Raises EngineCrashed when the engine goes away meanwhile, EngineOverloaded when it has too much to do.
         """
         await self.ensure()
-        self.requests += 1
+        asked = self._endpoint
         request.stream = True
         try:
             async with self._http().post("/infill", data=msgspec.json.encode(request)) as response:
@@ -92,7 +91,7 @@ class EngineClient:
                     if line.startswith(b"data: "):
                         yield _parse_event(line[6:])
         except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
-            await self._lost()
+            await self._lost(asked)
             raise EngineCrashed("The engine stopped while it was answering.") from error
         self._crashes = 0
 
@@ -111,8 +110,10 @@ class EngineClient:
             raise EngineUnreachable("There is no engine.")
         return self._session
 
-    async def _lost(self) -> None:
-        """Forget the engine: it went away."""
+    async def _lost(self, asked: Endpoint | None) -> None:
+        """Forget the engine that was asked: it went away.  Several requests lose it, but it is one crash."""
+        if self._endpoint is not asked:
+            return
         self._endpoint = None
         await self._drop_session()
         self._note_crash()
