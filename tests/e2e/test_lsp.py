@@ -39,7 +39,7 @@ async def ask_until_shown(window: Window, uri: str, offset: int, text: str) -> t
     for char in text:
         offset = window.type(uri, offset, char)
         items = await window.ask(uri, offset)
-        if items and source_of(items[0]) == "model" and len(items[0].insert_text) > 3:
+        if items and source_of(items[0]) == "model" and len(str(items[0].insert_text)) > 3:
             return offset, items[0]
     raise AssertionError("the model suggested nothing")
 

@@ -8,6 +8,7 @@ import random
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lsprotocol import types
@@ -121,7 +122,7 @@ async def test_random_edits_keep_both_texts_equal(new_window: NewWindow) -> None
     assert item.insert_text == ECHO_REST
 
 
-_INITIALIZE = {"capabilities": {}, "processId": None, "rootUri": None}
+_INITIALIZE: dict[str, Any] = {"capabilities": {}, "processId": None, "rootUri": None}
 
 
 async def test_garbage_on_stdin(home: Path) -> None:
@@ -142,7 +143,8 @@ async def test_invalid_params_are_answered(home: Path) -> None:
     document = {"uri": "file:///a.py", "languageId": "python", "version": 1, "text": SOURCE}
     opened = {"jsonrpc": "2.0", "method": "textDocument/didOpen", "params": {"textDocument": document}}
     await server.send(json.dumps(opened).encode())
-    for id_, position in enumerate(({"line": -1, "character": 0}, {"line": "x", "character": 0}, None, []), start=2):
+    positions: tuple[Any, ...] = ({"line": -1, "character": 0}, {"line": "x", "character": 0}, None, [])
+    for id_, position in enumerate(positions, start=2):
         params = {"textDocument": {"uri": "file:///a.py"}, "position": position, "context": {"triggerKind": 2}}
         for method in ("textDocument/inlineCompletion", "textDocument/completion"):
             answer = await server.ask(id_, method, params)

@@ -33,15 +33,15 @@ class Window:
         self._encoding = encoding
         self._progress = progress
 
-        @self.client.feature(types.WINDOW_SHOW_MESSAGE)
+        @self.client.feature(types.WINDOW_SHOW_MESSAGE)  # type: ignore[untyped-decorator]
         def show(params: types.ShowMessageParams) -> None:
             self.messages.append(params.message)
 
-        @self.client.feature(types.WINDOW_WORK_DONE_PROGRESS_CREATE)
+        @self.client.feature(types.WINDOW_WORK_DONE_PROGRESS_CREATE)  # type: ignore[untyped-decorator]
         def create(_params: types.WorkDoneProgressCreateParams) -> None:
             return None
 
-        @self.client.feature(types.PROGRESS)
+        @self.client.feature(types.PROGRESS)  # type: ignore[untyped-decorator]
         def progressed(params: types.ProgressParams) -> None:
             self.progress.append(params.value)
 
@@ -183,5 +183,5 @@ def source_of(item: types.InlineCompletionItem) -> str:
     """Where a suggestion came from."""
     assert item.command is not None
     assert item.command.arguments
-    argument = item.command.arguments[0]
+    argument: Any = item.command.arguments[0]
     return str(argument["source"] if isinstance(argument, dict) else argument.source)

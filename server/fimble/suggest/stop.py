@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from fimble.suggest.loops import loop_end
 from fimble.suggest.place import Place, indent_of
 
 _MAX_BLOCK_LINES = 12
+
+#: A table of numbers may repeat a few times; nobody waits for more of this.
+_HOPELESS_REPEATS = 8
 
 #: What ends a line that opens a block.
 _OPENERS = (":", "{", "(", "[", "=>", "->")
@@ -21,6 +25,8 @@ class Stop:
 
     def cut(self, text: str) -> int | None:
         """How much of *text* belongs to the answer once its end has been seen; None while it goes on."""
+        if (end := loop_end(text, _HOPELESS_REPEATS)) is not None:
+            return end
         if not self.is_block:
             end = text.find("\n")
             return None if end < 0 else end
@@ -42,11 +48,16 @@ def _opener_line(place: Place) -> str:
     return place.before.rstrip().rpartition("\n")[2] if place.before.strip() else ""
 
 
+def _is_inside_brackets(line: str) -> bool:
+    """Whether a line that ends in a colon does so inside of brackets: an annotation, a slice, a key."""
+    return line.rstrip().endswith(":") and any(line.count(a) > line.count(b) for a, b in ("()", "[]", "{}"))
+
+
 def _opens_block(place: Place) -> bool:
     if place.line_after.strip():
         return False
     opener = _opener_line(place)
-    if not opener.rstrip().endswith(_OPENERS):
+    if not opener.rstrip().endswith(_OPENERS) or _is_inside_brackets(opener):
         return False
     # A body that is there already wants a line, not a second body.
     following = place.next_lines

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
+from fimble.suggest.loops import loop_end
 from fimble.suggest.place import Place
-
-#: A piece of 2 to 24 characters, four times in a row: the model is stuck.
-_LOOP = re.compile(r"(\S.{1,23}?)\1{3,}", re.DOTALL)
 
 #: A next line shorter than this (``}``, ``else:``) may well stand twice.
 _MIN_REPEATED_LINE_CHARS = 6
@@ -15,7 +11,7 @@ _MIN_REPEATED_LINE_CHARS = 6
 
 def trim(text: str, place: Place) -> str:
     """The part of *text* that is worth showing at *place*; empty if none is."""
-    text = _without_loop(text).rstrip()
+    text = text[: loop_end(text)].rstrip()
     if not text.strip():
         return ""
     rest = place.line_after.strip()
@@ -24,15 +20,6 @@ def trim(text: str, place: Place) -> str:
         text = _without_overlap(text.partition("\n")[0], place.line_after.rstrip())
     text = _without_next_line(text, place)
     return text if text.strip() else ""
-
-
-def _without_loop(text: str) -> str:
-    """*text* up to where it begins to repeat itself to the end: code repeats on purpose, but then goes on."""
-    for loop in _LOOP.finditer(text):
-        unit = loop[1]
-        if unit.startswith(text[loop.end() :]) and any(char.isalnum() for char in unit):
-            return text[: loop.start() + len(unit)]
-    return text
 
 
 def _without_overlap(text: str, line_after: str) -> str:

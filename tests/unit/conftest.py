@@ -1,0 +1,66 @@
+"""What the unit tests share: the bundled model, loaded once (20 ms), contexts of their own, and broken copies."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import gguf
+import hypothesis
+import pytest
+
+from fimble import catalog
+from fimble.engine.llama import Context, Model
+
+# No deadline per example: a busy machine is not a wrong result.  HYPOTHESIS_EXAMPLES=5000 searches longer.
+EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "100"))
+hypothesis.settings.register_profile("fimble", deadline=None, max_examples=EXAMPLES)
+hypothesis.settings.load_profile("fimble")
+
+
+@pytest.fixture(scope="session")
+def bundled() -> Path:
+    """The GGUF that ships with Fimble."""
+    return catalog.resolve("")
+
+
+@pytest.fixture(scope="session")
+def model(bundled: Path) -> Model:
+    """Its weights, through the real llama.cpp."""
+    return Model(bundled)
+
+
+@pytest.fixture
+def new_context(model: Model) -> Callable[..., Context]:
+    """Makes a fresh KV cache with one compute thread, so that results do not depend on the machine."""
+
+    def make(n_ctx: int = 1024, n_seq: int = 4, n_batch: int = 64) -> Context:
+        return Context(model, n_ctx=n_ctx, n_seq=n_seq, n_batch=n_batch, threads=1, threads_batch=1)
+
+    return make
+
+
+@pytest.fixture
+def new_gguf(bundled: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Makes a copy of the bundled GGUF with some of its metadata left out or replaced."""
+
+    def make(drop: Collection[str] = (), replace: Mapping[str, Any] | None = None) -> Path:
+        reader = gguf.GGUFReader(bundled)
+        path = tmp_path / "variant.gguf"
+        writer = gguf.GGUFWriter(path, reader.fields["general.architecture"].contents())
+        for name, field in reader.fields.items():
+            if name.startswith("GGUF.") or name == "general.architecture" or name in drop:
+                continue
+            value = (replace or {}).get(name, field.contents())
+            writer.add_key_value(name, value, field.types[0], field.types[1] if len(field.types) > 1 else None)
+        for tensor in reader.tensors:
+            writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        return path
+
+    return make

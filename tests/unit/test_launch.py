@@ -1,0 +1,161 @@
+"""Finding and judging engine processes, and trying models in a process of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from fimble.config import EngineConfig
+from fimble.engine import launch
+from fimble.engine.endpoint import Endpoint
+from fimble.errors import ModelCorrupt, ModelNotFound
+
+MIB = 1 << 20
+
+
+def digest_of(path: Path, data: bytes) -> str:
+    path.write_bytes(data)
+    return launch.quick_digest(path)
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000, MIB, MIB + 1, 3 * MIB])
+def test_a_digest_sees_both_ends_and_the_size(tmp_path: Path, size: int) -> None:
+    """A change of the first or last byte or of the length gives another digest; no change gives the same."""
+    path, data = tmp_path / "m.gguf", bytes(size)
+    digest = digest_of(path, data)
+    assert len(digest) == 32
+    assert digest_of(path, data) == digest
+    changed = {digest_of(path, data + b"\0")}
+    if size:
+        changed |= {digest_of(path, b"\1" + data[1:]), digest_of(path, data[:-1] + b"\2")}
+    assert digest not in changed
+    assert len(changed) == (3 if size > 1 else 1 + size * 2)
+
+
+def test_the_digest_of_a_missing_model_is_an_oserror(tmp_path: Path) -> None:
+    """Who asks for the settings of a model that is gone is told so."""
+    with pytest.raises(OSError, match="No such file"):
+        launch.settings_for(tmp_path / "gone.gguf", EngineConfig())
+
+
+def test_settings_say_everything_about_an_engine(tmp_path: Path) -> None:
+    """What the engine is told comes from the model and from the user's engine settings."""
+    path = tmp_path / "m.gguf"
+    path.write_bytes(b"x")
+    config = EngineConfig(context_tokens=300, threads=3, idle_minutes=2, transport="tcp")
+    made = launch.settings_for(path, config)
+    assert (made.model_path, made.model_digest) == (str(path), launch.quick_digest(path))
+    assert (made.context_tokens, made.threads, made.idle_minutes, made.transport) == (300, 3, 2.0, "tcp")
+
+
+def found(pid: int, started: float) -> Endpoint:
+    return Endpoint(key="k", model_path="/m.gguf", pid=pid, started=started)
+
+
+def test_a_running_process_is_alive() -> None:
+    """The process that wrote an endpoint after it started is alive."""
+    assert launch.is_alive(found(os.getpid(), time.time()))
+
+
+def test_an_ended_process_is_not_alive() -> None:
+    """An engine that was killed is gone, also while its endpoint file is still there."""
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait(30)
+    assert not launch.is_alive(found(child.pid, time.time()))
+
+
+def test_a_recycled_number_is_not_alive() -> None:
+    """A younger process that got the old engine's number is not taken for it."""
+    created = psutil.Process().create_time()
+    assert not launch.is_alive(found(os.getpid(), created - 60))
+
+
+def test_a_zombie_is_not_alive() -> None:
+    """A process that ended and that nobody has waited for answers no request."""
+    child = subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    child.stdout.read()  # the end of its output: it is ending
+    psutil.Process(child.pid)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert not launch.is_alive(found(child.pid, time.time()))
+    child.wait(30)
+
+
+def test_only_living_engines_are_listed(tmp_path: Path) -> None:
+    """The endpoint of a killed engine and a file that is none are left out."""
+    Endpoint(key="a", model_path="/a.gguf", pid=os.getpid(), started=time.time()).write(tmp_path / "a.json")
+    Endpoint(key="b", model_path="/b.gguf", pid=2**22 + 1, started=time.time()).write(tmp_path / "b.json")
+    (tmp_path / "c.json").write_text("{")
+    assert [engine.key for engine in launch.running_engines(tmp_path)] == ["a"]
+
+
+def test_an_engine_that_ignores_the_polite_signal_is_killed() -> None:
+    """Stopping an engine ends it, also one that does not listen; stopping one that is gone succeeds."""
+    code = "import signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.read(1)
+        engine = found(child.pid, time.time())
+        assert launch.stop(engine, timeout_s=0.1)
+        assert not launch.is_alive(engine)
+        assert child.wait(30) == -9
+    assert launch.stop(engine)
+
+
+def test_the_environment_bounds_spinning(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An engine's OpenMP threads spin only for a while, unless the user's environment says otherwise."""
+    script = "import os, sys; open(sys.argv[1], 'w').write(os.environ['GOMP_SPINCOUNT'])"
+    said = tmp_path / "said"
+
+    class Recorder(launch.Launcher):
+        def command(self) -> tuple[str, ...]:
+            return (sys.executable, "-c", script, str(said))
+
+    def spawned(settings_path: Path) -> str:
+        recorder = Recorder(launch.settings_for(settings_path, EngineConfig()))
+        recorder.spawn()
+        child = recorder._child
+        assert child is not None
+        assert child.wait(30) == 0
+        assert recorder.exit_status() == 0
+        return said.read_text()
+
+    model = tmp_path / "m.gguf"
+    model.write_bytes(b"x")
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    assert spawned(model) == "10000"
+    monkeypatch.setenv("GOMP_SPINCOUNT", "7")
+    assert spawned(model) == "7"
+
+
+def test_a_good_model_is_described(bundled: Path) -> None:
+    """Trying the bundled model tells its name, its size and its fill-in-the-middle tokens."""
+    probe = launch.probe(bundled)
+    assert probe.description == "tinyfim, llama, Q8_0"
+    assert (probe.n_params, probe.fim_tokens, probe.licence) == (5_245_184, [1, 2, 3], "apache-2.0")
+
+
+def test_what_is_wrong_with_a_model_comes_back_as_its_class(tmp_path: Path) -> None:
+    """The error that the trying process met is raised here, with its fix."""
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"not a model")
+    for path, kind in ((broken, ModelCorrupt), (tmp_path / "gone.gguf", ModelNotFound)):
+        with pytest.raises(kind) as caught:
+            launch.probe(path)
+        assert caught.value.fix
+
+
+def test_a_model_that_ends_the_process_is_corrupt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """When llama.cpp aborts on a file, that is told about the file, and this process lives on."""
+    dying = tmp_path / "dying"
+    dying.write_text("#!/bin/sh\necho 'GGML_ASSERT failed' >&2\nkill -ABRT $$\n")
+    dying.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(dying))
+    with pytest.raises(ModelCorrupt, match="GGML_ASSERT failed"):
+        launch.probe(tmp_path / "m.gguf")

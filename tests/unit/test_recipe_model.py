@@ -1,0 +1,215 @@
+"""The recipe with a model: what it is asked, where its answer ends, what is kept of it.
+
+The model is a script here: what the real one writes is another test's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from fimble.config import Config, SuggestConfig
+from fimble.core import Ask, Document, Source
+from fimble.engine.client import EngineClient
+from fimble.engine.launch import Launcher
+from fimble.engine.wire import Chunk, EngineSettings, InfillRequest
+from fimble.errors import EngineCrashed, FimbleError, ModelCorrupt
+from fimble.stats import Stats
+from fimble.store import Store
+from fimble.suggest.recipe import Outcome, Suggester
+from fimble.text import Text
+
+SETTINGS = EngineSettings(
+    model_path="/m.gguf", model_digest="d", context_tokens=512, threads=1, idle_minutes=1.0, transport="unix"
+)
+END = Chunk(stop=True, stop_type="eos")
+
+
+class Scripted(EngineClient):
+    """An engine that writes the given pieces, or fails."""
+
+    def __init__(self, *script: Chunk | FimbleError) -> None:
+        super().__init__(Launcher(SETTINGS, folder=Path("/nonexistent")))
+        self.script = script
+        self.asked: list[InfillRequest] = []
+        self.sent = 0
+        self.hung_up = False
+
+    async def ensure(self) -> None:
+        pass
+
+    async def infill(self, request: InfillRequest) -> AsyncGenerator[Chunk, None]:
+        # What goes over the wire must be such that it can.
+        self.asked.append(msgspec.json.decode(msgspec.json.encode(request), type=InfillRequest))
+        try:
+            for item in self.script:
+                if isinstance(item, FimbleError):
+                    raise item
+                self.sent += 1
+                yield item
+                await asyncio.sleep(0)
+        except GeneratorExit:
+            self.hung_up = True
+            raise
+
+
+def writes(*pieces: str) -> Scripted:
+    return Scripted(*(Chunk(content=piece) for piece in pieces), END)
+
+
+def ask(marked: str, path: str = "a.py") -> Ask:
+    before, _, after = marked.partition("|")
+    return Ask(Document(f"file:///work/{path}", path, "python", 1, Text(before + after)), len(before))
+
+
+def texts(outcome: Outcome) -> list[tuple[str, Source]]:
+    return [(suggestion.text, suggestion.source) for suggestion in outcome.suggestions]
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    made = Store(tmp_path / "suggestions", max_mb=8)
+    yield made
+    made.close()
+
+
+async def test_the_models_text_is_suggested() -> None:
+    """What the model writes at a place is put together, trimmed and shown as the model's."""
+    engine = writes("fir", "st + ", "second  ")
+    assert texts(await Suggester(Config(), engine).suggest(ask("total = |\n"))) == [("first + second", Source.MODEL)]
+
+
+async def test_the_stream_is_closed_where_the_answer_ends() -> None:
+    """At the end of the line nobody listens any more, so that the engine stops writing."""
+    engine = writes("one\n", *["more\n"] * 50)
+    assert texts(await Suggester(Config(), engine).suggest(ask("total = |\n"))) == [("one", Source.MODEL)]
+    assert engine.sent == 1
+    assert engine.hung_up
+
+
+async def test_the_request_is_the_window_in_unix_lines() -> None:
+    """Prefix, typed text and suffix are those of the anchored window, with one kind of line ending."""
+    engine = writes("x")
+    config = Config(suggest=SuggestConfig(max_tokens=17, deadline_ms=900))
+    await Suggester(config, engine).suggest(ask("import os\r\n\r\ny = |\r\nz = 1\r"))
+    (request,) = engine.asked
+    assert (request.input_prefix, request.prompt, request.input_suffix) == ("import os\n\n", "y = ", "\nz = 1\n")
+    assert (request.n_predict, request.deadline_ms, request.filename) == (17, 900, "a.py")
+    assert request.session
+
+
+async def test_each_document_of_each_window_is_a_session() -> None:
+    """Requests replace older ones for the same file in the same window and no others."""
+    engine, other_window = writes("x"), writes("x")
+    suggester = Suggester(Config(), engine)
+    for path in ("a.py", "b.py", "a.py"):
+        await suggester.suggest(ask(f"{len(engine.asked)} = |", path))
+    await Suggester(Config(), other_window).suggest(ask("0 = |"))
+    first, second, third = (request.session for request in engine.asked)
+    assert first == third
+    assert len({first, second, other_window.asked[0].session}) == 3
+
+
+@pytest.mark.parametrize("marked", ["x\ud83d = |\n", "x = |\n\ude00", "\ud83d\n" * 9 + "x = |"])
+async def test_half_an_emoji_can_be_asked_about(marked: str, store: Store) -> None:
+    """A lone surrogate, as an editor sends it when half an emoji was deleted, does not end the recipe."""
+    engine = writes("42")
+    assert texts(await Suggester(Config(), engine, store).suggest(ask(marked))) == [("42", Source.MODEL)]
+    assert len(engine.asked) == 1
+
+
+@pytest.mark.parametrize("failure", [EngineCrashed("gone", "wait"), ModelCorrupt("broken", "download")])
+async def test_a_failure_costs_one_suggestion(failure: FimbleError) -> None:
+    """An engine that fails is told about, and a shorter repetition takes its place."""
+    told: list[FimbleError] = []
+    stats = Stats()
+    suggester = Suggester(Config(), Scripted(failure), stats=stats, on_failure=told.append)
+    outcome = await suggester.suggest(ask("total = first\nx = total = |"))
+    assert texts(outcome) == [("first", Source.ECHO)]
+    assert told == [failure]
+    assert stats.as_dict() == {"engine_failures": 1, "engine_requests": 1}
+
+
+async def test_nothing_written_is_silence() -> None:
+    """A model that has nothing to say leaves the place alone, with a reason for those who ask."""
+    outcome = await Suggester(Config(), writes(" ", "\n")).suggest(ask("x = |"))
+    assert texts(outcome) == []
+    assert outcome.silence
+
+
+async def test_a_long_echo_spares_the_model() -> None:
+    """Where a long stretch repeats, the copy is shown and the engine is not asked."""
+    engine = writes("never")
+    line = "result = compute_everything(first, second)\n"
+    outcome = await Suggester(Config(), engine).suggest(ask(line + "result = compute_ever|"))
+    assert texts(outcome) == [("ything(first, second)", Source.ECHO)]
+    assert engine.asked == []
+
+
+async def test_typing_through_asks_nobody() -> None:
+    """After a suggestion was shown, its rest at the next keys is memory: no request is made."""
+    engine = writes("first + second")
+    suggester = Suggester(Config(), engine)
+    await suggester.suggest(ask("total = |\n"))
+    for typed in ("f", "fi", "first + "):
+        outcome = await suggester.suggest(ask(f"total = {typed}|\n"))
+        assert texts(outcome) == [("first + second"[len(typed) :], Source.MEMORY)]
+    assert len(engine.asked) == 1
+
+
+async def test_a_finished_answer_survives_a_restart(store: Store) -> None:
+    """The same place in a new window is answered from disk, without the engine."""
+    stats = Stats()
+    await Suggester(Config(), writes("42"), store).suggest(ask("x = |"))
+    engine = writes("never")
+    outcome = await Suggester(Config(), engine, store, stats).suggest(ask("x = |"))
+    assert texts(outcome) == [("42", Source.MODEL)]
+    assert engine.asked == []
+    assert stats.as_dict()["disk_hits"] == 1
+
+
+@pytest.mark.parametrize("change", ["model", "file", "text"])
+async def test_another_place_is_not_answered_from_disk(store: Store, change: str) -> None:
+    """What was kept is for this model, this file name and this text."""
+    await Suggester(Config(), writes("42"), store).suggest(ask("x = |"))
+    engine = writes("7")
+    if change == "model":
+        engine.launcher.settings = msgspec.structs.replace(SETTINGS, model_digest="e")
+    asked = {"model": ask("x = |"), "file": ask("x = |", "b.py"), "text": ask("y = |")}[change]
+    assert texts(await Suggester(Config(), engine, store).suggest(asked)) == [("7", Source.MODEL)]
+
+
+async def test_what_is_kept_is_not_trimmed_for_one_place(store: Store) -> None:
+    """An answer that was cut because the editor had closed the quote is whole where it had not."""
+    engine = writes("1")
+    first = Suggester(Config(), engine, store)
+    await first.suggest(ask("x = |\n"))  # sets the anchor: the quote that comes now is no part of the suffix
+    engine.script = (Chunk(content='abc"'), END)
+    assert texts(await first.suggest(ask('x = "|"\n'))) == [("abc", Source.MODEL)]
+    second = Suggester(Config(), writes('abc"'), store)
+    assert texts(await second.suggest(ask('x = "|\n'))) == [('abc"', Source.MODEL)]
+
+
+@pytest.mark.parametrize("reason", ["deadline", "cancelled"])
+async def test_an_answer_that_was_cut_off_is_shown_but_not_kept(store: Store, reason: str) -> None:
+    """What came until the deadline is better than nothing, but not worth remembering for ever."""
+    cut = Scripted(Chunk(content="par"), Chunk(stop=True, stop_type=reason))
+    assert texts(await Suggester(Config(), cut, store).suggest(ask("x = |"))) == [("par", Source.MODEL)]
+    whole = writes("part of it")
+    assert texts(await Suggester(Config(), whole, store).suggest(ask("x = |"))) == [("part of it", Source.MODEL)]
+
+
+async def test_cancelling_hangs_up() -> None:
+    """A suggestion that nobody waits for any more closes the engine's stream."""
+    engine = writes(*["x"] * 10_000)
+    task = asyncio.ensure_future(Suggester(Config(), engine).suggest(ask("x = |")))
+    while not engine.sent:
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert engine.sent < 10_000
