@@ -14,7 +14,7 @@ _MAX_MATCH_CHARS = 200
 #: Occurrences looked at per file: code repeats short strings thousands of times.
 _MAX_CANDIDATES = 64
 
-#: Text searched in one file around its end (the nearest repetition is the likeliest), in characters.
+#: How much of one file callers pass, in characters: the text before the cursor, or the end of another file.
 MAX_SEARCH_CHARS = 400_000
 
 
@@ -37,7 +37,7 @@ def find(before: str, others: Iterable[str], min_chars: int) -> Echo | None:
         return None
     best: Echo | None = None
     # The occurrence at the cursor itself is left out; everything before it may be copied.
-    for text in (before[:-1], *(other[-MAX_SEARCH_CHARS:] for other in others)):
+    for text in (before[:-1], *others):
         found = _best_in(text, tail, needle)
         if found and (best is None or found.match_chars > best.match_chars):
             best = found

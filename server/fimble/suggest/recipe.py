@@ -116,7 +116,11 @@ class Suggester:
         if not self._config.suggest.echo:
             return ""
         source = ask.document.text.source
-        others = (other.text.source for other in ask.others if not self._gate.is_excluded(other.path))
+        others = (
+            unix_lines(other.text.source[-echo.MAX_SEARCH_CHARS :])
+            for other in ask.others
+            if not self._gate.is_excluded(other.path)
+        )
         before = source[max(0, ask.offset - echo.MAX_SEARCH_CHARS) : ask.offset]
         copy = echo.find(unix_lines(before), others, min_chars)
         return trim(copy.text, place) if copy else ""
@@ -136,18 +140,18 @@ class Suggester:
             self._stats.add("engine_failures")
             self._on_failure(failure)
             return ""
-        text = trim(text, place)
         if self._store and complete:
+            # As it was written: what has to be trimmed may be different when it is found again.
             self._store.put(key, text)
-        return text
+        return trim(text, place)
 
     def _request(self, ask: Ask) -> InfillRequest:
         window = self._anchors.window(ask.document, ask.offset)
         return InfillRequest(
-            input_prefix=unix_lines(window.prefix),
-            prompt=unix_lines(window.typed),
-            input_suffix=unix_lines(window.suffix),
-            filename=ask.document.path,
+            input_prefix=_sendable(window.prefix),
+            prompt=_sendable(window.typed),
+            input_suffix=_sendable(window.suffix),
+            filename=_sendable(ask.document.path),
             n_predict=self._config.suggest.max_tokens,
             deadline_ms=self._config.suggest.deadline_ms,
             session=f"{self._session}:{ask.document.uri}",
@@ -178,3 +182,9 @@ class Suggester:
         texts = (request.filename, request.input_prefix, request.prompt, request.input_suffix)
         asked = (model, is_block, request.n_predict, *texts)
         return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()
+
+
+def _sendable(text: str) -> str:
+    """*text* with ``\n`` line ends, and with what no encoding can carry (half an emoji) replaced."""
+    text = unix_lines(text)
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
