@@ -126,9 +126,8 @@ def test_a_crowded_cache_changes_nothing(new_engine: NewEngine, layout_tolerance
         request = {"input_prefix": start, "prompt": f"x{turn} = function_", "session": who}
         difference = np.abs(crowded.logits_after(**request) - new_engine().logits_after(**request)).max()
         assert difference <= layout_tolerance
-    counters = crowded.counters
-    assert counters.prompt_tokens_reused > 100
-    assert counters.prompt_tokens_evaluated > 5 * 180, "nobody was thrown out"
+    assert crowded.counters.prompt_tokens_reused > 100
+    assert crowded.counters.prompt_tokens_evaluated > 5 * 180, "nobody was thrown out"
 
 
 def test_that_tolerance_would_see_wrong_tokens_near_the_cursor(new_engine: NewEngine, layout_tolerance: float) -> None:
@@ -235,6 +234,32 @@ def test_a_prompt_that_is_aborted_keeps_what_was_evaluated(
     engine.context.resume()
     monkeypatch.setattr(engine.context, "decode", decode)
     assert timings(engine.run(input_prefix=PREFIX)).cache_n == 2 * CHUNK_TOKENS
+
+
+@pytest.mark.parametrize("how", ["aborted", "failed"])
+def test_a_decode_that_ends_badly_leaves_no_trace(
+    new_engine: NewEngine, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Whatever a failed decode left in the cache is not taken for something that was evaluated."""
+    engine = new_engine()
+    decode = engine.context.decode
+
+    def end_badly(tokens: Any, seq: int, start: int) -> Decoded:
+        status = decode(tokens, seq, start)
+        if start == 0:
+            return status
+        if how == "failed":
+            raise EngineError("code -3")
+        return Decoded.ABORTED
+
+    monkeypatch.setattr(engine.context, "decode", end_badly)
+    if how == "failed":
+        with pytest.raises(EngineError, match="code -3"):
+            engine.run(input_prefix=PREFIX)
+    else:
+        engine.run(input_prefix=PREFIX)
+    monkeypatch.setattr(engine.context, "decode", decode)
+    assert timings(engine.run(input_prefix=PREFIX, n_predict=1)).cache_n == CHUNK_TOKENS
 
 
 def test_probabilities_come_with_every_token(new_engine: NewEngine) -> None:

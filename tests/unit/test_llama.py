@@ -130,6 +130,13 @@ def test_a_full_cache_says_so(new_context: NewContext) -> None:
     assert context.decode(TOKENS[64:65], 0, 64) is Decoded.OK
 
 
+def test_one_sequence_may_use_every_cell(new_context: NewContext) -> None:
+    """The cells belong to all sequences together: one long prompt is not limited to its share of them."""
+    context = new_context(n_ctx=1024, n_seq=4)
+    evaluate(context, TOKENS * 5)
+    assert context.length(0) == len(TOKENS) * 5 == 960
+
+
 def test_an_aborted_decode_computes_nothing_until_resumed(new_context: NewContext) -> None:
     """After abort every decode stops; after resume the same tokens give the same logits as if nothing had been."""
     context, fresh = new_context(), new_context()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -106,6 +107,30 @@ def test_a_branch_takes_the_longest_unused_sequence_last(context: Context, seque
     assert evaluate(context, sequences, prompts[3], "session 14")[1] == 60
     held = {s.session for s in sequences._all if s.tokens}
     assert held == {"session 11", "session 13", "session 14"}
+
+
+def test_a_branch_prefers_an_empty_sequence_to_a_quiet_one(context: Context, sequences: Sequences) -> None:
+    """A sequence that was emptied lately is taken before one that holds somebody's work."""
+    prompts = [tokens((10, 60), (n, 100)) for n in (11, 12, 13)]
+    for prompt in prompts:
+        newest, _ = evaluate(context, sequences, prompt, f"session {prompt[-1]}")
+    sequences.truncate(newest, 0)
+    evaluate(context, sequences, tokens((10, 60), (14, 100)), "session 14")
+    assert evaluate(context, sequences, (*prompts[0], 20), "session 11")[1] == 160
+
+
+def test_a_branch_really_has_what_it_shares(new_context: NewContext) -> None:
+    """The shared beginning is in the branch's cache and not only in its mirror: the logits are the right ones."""
+    start, own = MODEL.vocab.tokenize("def area(radius):\n    return " * 8), MODEL.vocab.tokenize("math.pi * r")
+    fresh, without, shared = (new_context() for _ in range(3))
+    evaluate(fresh, Sequences(fresh, 1), (*start, *own), "")
+    assert without.decode(own, 0, len(start)) is Decoded.OK
+    sequences = Sequences(shared, 3)
+    evaluate(shared, sequences, (*start, *(own[:1] * 100)), "a")
+    branch, reused = evaluate(shared, sequences, (*start, *own), "b")
+    assert (branch.id, reused) == (1, len(start) + 1)
+    right, wrong = (np.abs(fresh.logits() - other.logits()).max() for other in (shared, without))
+    assert right < wrong / 10
 
 
 def test_a_session_branches_into_its_own_sequence(context: Context, sequences: Sequences) -> None:

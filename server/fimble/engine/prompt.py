@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from fimble.engine.llama import FimTokens, Vocab
 from fimble.engine.wire import CompletionRequest, InfillRequest
 
+#: BOS, prefix, suffix and middle tokens.
+_MARKERS = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
@@ -32,17 +35,18 @@ def render_infill(request: InfillRequest, vocab: Vocab, fim: FimTokens, n_ctx: i
     """
     quarter = n_ctx // 4
     n_predict = _n_predict(request.n_predict, n_ctx)
-    typed = vocab.tokenize(request.prompt) if request.prompt else ()
-    typed_kept = typed[-(n_ctx // 2 - 8) :] if len(typed) + n_predict > n_ctx - 8 else typed
-    # Room for the middle, in whole quarters: the rest of the prompt is cut differently only when that changes.
-    middle_room = quarter * -(-(len(typed_kept) + n_predict) // quarter)
-    room = max(n_ctx - middle_room - 8, 0)
-
     head, head_dropped = _file_header(request, vocab, fim, quarter // 2)
+    typed = vocab.tokenize(request.prompt) if request.prompt else ()
+    most = n_ctx - _MARKERS - len(head)
+    typed_kept = typed[max(len(typed) - (most - n_predict), 0) :]
+    # Room for the middle, in whole quarters: the rest of the prompt is cut differently only when that changes.
+    middle_room = min(quarter * -(-(len(typed_kept) + n_predict) // quarter), most)
+    room = most - middle_room
+
     prefix_all, suffix_all = vocab.tokenize(request.input_prefix), vocab.tokenize(request.input_suffix)
-    suffix = suffix_all[: max(room // 4, room - len(head) - len(prefix_all))]
-    prefix = _keep_end(prefix_all, max(room - len(suffix) - len(head), 0))
-    snippets, dropped = _snippets(request, vocab, fim, room - len(suffix) - len(head) - len(prefix))
+    suffix = suffix_all[: max(room // 4, room - len(prefix_all))]
+    prefix = _keep_end(prefix_all, room - len(suffix))
+    snippets, dropped = _snippets(request, vocab, fim, room - len(suffix) - len(prefix))
 
     tokens = (
         *(() if vocab.bos is None else (vocab.bos,)),
