@@ -24,7 +24,23 @@ class ExtraFile(msgspec.Struct, frozen=True):
     text: str = ""
 
 
-class InfillRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Generation(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What every request for text may say about how it is written."""
+
+    n_predict: int = 64
+    stop: list[str] = []
+    stream: bool = False
+    n_probs: int = 0
+    temperature: float = 0.0
+    top_k: int = 40
+    top_p: float = 0.95
+    seed: int = 0
+    t_max_predict_ms: int = 0
+    session: str = ""
+    deadline_ms: int = 0
+
+
+class InfillRequest(Generation, kw_only=True, omit_defaults=True):
     """``POST /infill``: complete between a prefix and a suffix.
 
     The prompt is ``input_extra``, ``input_prefix``, ``input_suffix``, then ``prompt`` *after* the middle token:
@@ -35,36 +51,14 @@ class InfillRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     input_suffix: str = ""
     input_extra: list[ExtraFile] = []
     prompt: str = ""
-    n_predict: int = 64
-    stop: list[str] = []
-    stream: bool = False
-    n_probs: int = 0
-    temperature: float = 0.0
-    top_k: int = 40
-    top_p: float = 0.95
-    seed: int = 0
-    t_max_predict_ms: int = 0
-    session: str = ""
-    deadline_ms: int = 0
     filename: str = ""
     repo_name: str = ""
 
 
-class CompletionRequest(msgspec.Struct, kw_only=True):
+class CompletionRequest(Generation, kw_only=True, omit_defaults=True):
     """``POST /completion``: continue a prompt, given as text or as token ids."""
 
     prompt: str | list[int] = ""
-    n_predict: int = 64
-    stop: list[str] = []
-    stream: bool = False
-    n_probs: int = 0
-    temperature: float = 0.0
-    top_k: int = 40
-    top_p: float = 0.95
-    seed: int = 0
-    t_max_predict_ms: int = 0
-    session: str = ""
-    deadline_ms: int = 0
 
 
 class OpenAIRequest(msgspec.Struct, kw_only=True):

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lsprotocol import types
-
-if TYPE_CHECKING:
-    from fimble.lsp.server import FimbleServer
+from pygls.lsp.server import LanguageServer
 
 #: Loading that takes less than this is not worth a message.
 _PATIENCE_S = 0.4
@@ -19,7 +17,7 @@ _PATIENCE_S = 0.4
 class LoadingProgress:
     """Shows work-done progress (LSP 3.15) to clients that can."""
 
-    def __init__(self, server: FimbleServer) -> None:
+    def __init__(self, server: LanguageServer) -> None:
         self._server = server
         self._token: str | None = None
 

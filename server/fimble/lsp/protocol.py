@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams
+from pygls.lsp.server import LanguageServer
 from pygls.protocol import LanguageServerProtocol, lsp_method
 
-if TYPE_CHECKING:
-    from fimble.lsp.server import FimbleServer
+from fimble.lsp.documents import Documents
 
 _log = logging.getLogger("fimble.lsp")
 
@@ -25,24 +25,26 @@ class FimbleProtocol(LanguageServerProtocol):
     A request whose parameters do not fit gets InvalidParams: pygls drops it, and the client waits for ever.
     """
 
-    _server: FimbleServer
+    def __init__(self, server: LanguageServer, converter: Any) -> None:
+        super().__init__(server, converter)
+        self.documents = Documents()
 
     @lsp_method(types.TEXT_DOCUMENT_DID_OPEN)
     def lsp_text_document__did_open(self, params: types.DidOpenTextDocumentParams) -> _UserHandler:
         """A document was opened."""
-        self._server.documents.open(params.text_document)
+        self.documents.open(params.text_document)
         yield from self._then(types.TEXT_DOCUMENT_DID_OPEN, params)
 
     @lsp_method(types.TEXT_DOCUMENT_DID_CHANGE)
     def lsp_text_document__did_change(self, params: types.DidChangeTextDocumentParams) -> _UserHandler:
         """A document was edited."""
-        self._server.documents.change(params)
+        self.documents.change(params)
         yield from self._then(types.TEXT_DOCUMENT_DID_CHANGE, params)
 
     @lsp_method(types.TEXT_DOCUMENT_DID_CLOSE)
     def lsp_text_document__did_close(self, params: types.DidCloseTextDocumentParams) -> _UserHandler:
         """A document was closed."""
-        self._server.documents.close(params.text_document.uri)
+        self.documents.close(params.text_document.uri)
         yield from self._then(types.TEXT_DOCUMENT_DID_CLOSE, params)
 
     def _then(self, method: str, params: Any) -> _UserHandler:

@@ -34,7 +34,8 @@ class FimbleServer(LanguageServer):
 
     def __init__(self, flags: Mapping[str, Any] | None = None) -> None:
         super().__init__("fimble", __version__, protocol_cls=FimbleProtocol, converter_factory=converters.get_converter)
-        self.documents = Documents()
+        assert isinstance(self.protocol, FimbleProtocol)
+        self.documents: Documents = self.protocol.documents
         self.loading = LoadingProgress(self)
         self.session = Session(self._tell, self.loading.report, flags)
         self.editor_settings: Mapping[str, Any] | None = None
