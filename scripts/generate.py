@@ -20,7 +20,7 @@ import environment
 CONFIG_PAGE = environment.ROOT / "server" / "CONFIG.md"
 
 _HEADER = """\
-<!-- Generated from server/fimble/config.py by `python3 scripts/generate.py`. Do not edit: change it there. -->
+<!-- Generated from server/fimble/settings.py by `python3 scripts/generate.py`. Do not edit: change it there. -->
 
 # Settings
 
@@ -100,14 +100,14 @@ class Setting:
 
 
 def read_settings() -> list[Setting]:
-    """Every setting that fimble.config declares."""
-    from fimble import config
+    """Every setting that fimble.settings declares."""
+    from fimble import settings
 
     found = []
-    for key, field in config.settings():
+    for key, field in settings.settings():
         is_annotated = get_origin(field.type) is Annotated
         kind, *metas = get_args(field.type) if is_annotated else (field.type,)
-        found.append(Setting(key, kind, tuple(metas), field.default, key in config.PROJECT_KEYS))
+        found.append(Setting(key, kind, tuple(metas), field.default, key in settings.PROJECT_KEYS))
     return found
 
 
@@ -115,7 +115,7 @@ def group_titles() -> dict[str, str]:
     """What each table of fimble.toml is about: the first words of its class."""
     import msgspec
 
-    from fimble.config import Config
+    from fimble.settings import Config
 
     fields = msgspec.structs.fields(Config)
     groups = {field.name: field.type.__doc__ for field in fields if hasattr(field.type, "__struct_fields__")}
@@ -163,7 +163,7 @@ def main(arguments: list[str]) -> int:
         print(f"{name} is up to date.")
         return 0
     if options.check:
-        print(f"{name} is not what server/fimble/config.py says any more.\nFix: python3 scripts/generate.py")
+        print(f"{name} is not what server/fimble/settings.py says any more.\nFix: python3 scripts/generate.py")
         return 1
     CONFIG_PAGE.write_text(page, "utf-8")
     print(f"{name} was written.")

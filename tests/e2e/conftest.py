@@ -15,9 +15,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from models import BUNDLED_MODEL, write_random_model
 from window import NewClient, NewWindow, Window
 
-from fimble.config import EngineConfig
 from fimble.engine.client import EngineClient
 from fimble.engine.launch import Launcher, settings_for
+from fimble.settings import EngineConfig
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from fimble import config
-from fimble.config import Config
+from fimble import config, settings
+from fimble.settings import Config
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -223,7 +223,7 @@ def test_a_bad_variable_leaves_the_value_below(monkeypatch: pytest.MonkeyPatch, 
 
 def test_every_setting_has_a_description() -> None:
     """The docs and the editors' settings pages are made from the tree, so every leaf describes itself."""
-    described = {key: getattr(field.type, "__metadata__", ()) for key, field in config.settings()}
+    described = {key: getattr(field.type, "__metadata__", ()) for key, field in settings.settings()}
     assert {"model", "suggest.max_tokens", "cache.max_mb"} <= set(described)
     assert [key for key, meta in described.items() if not any(m.description for m in meta)] == []
-    assert set(described) >= config.PROJECT_KEYS
+    assert set(described) >= settings.PROJECT_KEYS

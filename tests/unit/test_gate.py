@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from fimble import config
-from fimble.config import Config
 from fimble.core import Ask, Document, Trigger
+from fimble.settings import Config
 from fimble.suggest.gate import Gate
 from fimble.text import Text
 

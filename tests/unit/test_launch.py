@@ -11,10 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fimble.config import EngineConfig
 from fimble.engine import launch
 from fimble.engine.endpoint import Endpoint
 from fimble.errors import ModelCorrupt, ModelNotFound
+from fimble.settings import EngineConfig
 
 MIB = 1 << 20
 

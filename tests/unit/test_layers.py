@@ -27,7 +27,7 @@ ENGINE_SERVER = (
 #: server side is a sibling of the client side, not something below it: no window may load llama.cpp.
 LAYERS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("", "errors"),),
-    (("text",), ("paths",), ("languages",), ("engine",), ("engine.wire",)),
+    (("text",), ("paths",), ("settings",), ("languages",), ("engine",), ("engine.wire",)),
     (("core",), ("config",), ("engine.endpoint",)),
     (
         ("context",),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fimble import catalog
@@ -47,7 +47,6 @@ def render(request: InfillRequest, n_ctx: int = 512, fim: FimTokens = FIM) -> Pr
 
 
 @given(requests, contexts)
-@settings(max_examples=300)
 def test_a_prompt_and_its_answer_always_fit(request: InfillRequest, n_ctx: int) -> None:
     """Whatever is asked, prompt and answer together are never longer than the context."""
     prompt = render(request, n_ctx)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from fimble.config import Config, PrivacyConfig, SuggestConfig
 from fimble.core import Ask, Document, Source, Trigger
 from fimble.errors import FimbleError
+from fimble.settings import Config, PrivacyConfig, SuggestConfig
 from fimble.stats import Stats
 from fimble.suggest.recipe import Outcome, Suggester
 from fimble.text import Text

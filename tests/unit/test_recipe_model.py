@@ -12,12 +12,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fimble.config import Config, SuggestConfig
 from fimble.core import Ask, Document, Source
 from fimble.engine.client import EngineClient
 from fimble.engine.launch import Launcher
 from fimble.engine.wire import Chunk, EngineSettings, InfillRequest
 from fimble.errors import EngineCrashed, FimbleError, ModelCorrupt
+from fimble.settings import Config, SuggestConfig
 from fimble.stats import Stats
 from fimble.store import Store
 from fimble.suggest.recipe import Outcome, Suggester

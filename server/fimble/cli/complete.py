@@ -8,12 +8,12 @@ from typing import Any
 
 from fimble import catalog, config
 from fimble.cli.output import console, failures, print_json
-from fimble.config import Config
 from fimble.core import Ask, Document, Trigger
 from fimble.engine.client import EngineClient
 from fimble.engine.launch import Launcher, settings_for
 from fimble.errors import ConfigError, FimbleError
 from fimble.languages import language_of
+from fimble.settings import Config
 from fimble.suggest.recipe import Outcome, Suggester
 from fimble.text import Encoding, Text
 

@@ -15,11 +15,11 @@ import msgspec
 import psutil
 
 from fimble import paths
-from fimble.config import EngineConfig
 from fimble.engine import endpoint
 from fimble.engine.endpoint import Endpoint, settings_key
 from fimble.engine.wire import EngineSettings, Probe
 from fimble.errors import MODEL_ERRORS, ModelCorrupt, ModelError
+from fimble.settings import EngineConfig
 
 #: Rounds an OpenMP thread spins at a barrier before it sleeps.  The default spins on, and a laptop that is busy
 #: with something else then writes a hundred times slower; 0 halves the speed of a quiet one (server/ARCHITECTURE.md).

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fimble import catalog, config, paths
-from fimble.config import Config
 from fimble.errors import EngineCrashed, FimbleError, ModelError
+from fimble.settings import Config
 from fimble.stats import Stats
 from fimble.store import Store
 from fimble.suggest.recipe import Suggester

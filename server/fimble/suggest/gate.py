@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pathspec
 
-from fimble.config import Config
 from fimble.core import Ask, Trigger
+from fimble.settings import Config
 
 
 class Gate:

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from fimble import echo
-from fimble.config import Config
 from fimble.context.anchor import Anchors
 from fimble.core import Ask, Source, Suggestion, Trigger
 from fimble.engine.wire import InfillRequest
 from fimble.errors import EngineError, FimbleError, ModelError
+from fimble.settings import Config
 from fimble.stats import Stats
 from fimble.store import Store
 from fimble.suggest.gate import Gate

@@ -1,0 +1,157 @@
+"""The settings: one typed tree with every default, limit and explanation.
+
+``server/CONFIG.md`` is generated from it; ``config`` reads it from files, editors and the environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+
+class SuggestConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is suggested, and when."""
+
+    enabled: Annotated[bool, Meta(description="Suggest at all.")] = True
+    max_tokens: Annotated[
+        int, Meta(ge=1, le=1024, description="The longest suggestion that the model may write, in tokens.")
+    ] = 64
+    multiline: Annotated[
+        bool, Meta(description="Suggest whole blocks after a line that opens one; off: single lines only.")
+    ] = True
+    deadline_ms: Annotated[
+        int,
+        Meta(
+            ge=50,
+            le=60_000,
+            description="Give up on the model after this many milliseconds; what it wrote so far is used.",
+        ),
+    ] = 1500
+    echo: Annotated[
+        bool, Meta(description="Copy what followed the same text earlier, in this file and the open ones.")
+    ] = True
+    echo_min_chars: Annotated[
+        int,
+        Meta(
+            ge=4,
+            le=200,
+            description="How many characters must repeat before a copy is shown without asking the model.",
+        ),
+    ] = 16
+    completion_menu: Annotated[
+        Literal["auto", "always", "never"],
+        Meta(description="Also answer textDocument/completion; auto: only to editors without inline completion."),
+    ] = "auto"
+
+
+class PrivacyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where Fimble keeps out."""
+
+    exclude: Annotated[
+        tuple[str, ...],
+        Meta(description="Files, as gitignore patterns, in which nothing is suggested and which no prompt ever sees."),
+    ] = (
+        ".env",
+        ".env.*",
+        "*.pem",
+        "*.key",
+        "*.p12",
+        "*.pfx",
+        "id_rsa*",
+        "id_ed25519*",
+        ".netrc",
+        ".pgpass",
+        "*.kdbx",
+    )
+    languages_off: Annotated[
+        tuple[str, ...], Meta(description="Language ids (as the editor names them) without suggestions.")
+    ] = ()
+    max_file_kb: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Files larger than this many kilobytes get no suggestions.")
+    ] = 2048
+
+
+class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the model runs."""
+
+    context_tokens: Annotated[
+        int,
+        Meta(
+            ge=256,
+            le=131_072,
+            description="The longest prompt with its answer, in tokens; never more than the model was trained on.",
+        ),
+    ] = 2048
+    threads: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=256,
+            description="CPU threads while writing; 0: chosen by the size of the model and the machine.",
+        ),
+    ] = 0
+    idle_minutes: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=10_080,
+            description="An engine that nobody asked anything for this long ends and frees its memory.",
+        ),
+    ] = 15.0
+    transport: Annotated[
+        Literal["auto", "unix", "tcp"],
+        Meta(description="How windows reach the engine; auto: a Unix socket, else loopback TCP with a token file."),
+    ] = "auto"
+
+
+class CacheConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is remembered between sessions."""
+
+    enabled: Annotated[bool, Meta(description="Keep suggestions on disk, so that a restart does not forget them.")] = (
+        True
+    )
+    max_mb: Annotated[int, Meta(ge=1, le=10_000, description="The most that the cache may take, in megabytes.")] = 64
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Every setting."""
+
+    model: Annotated[
+        str,
+        Meta(description="A name from `fimble models list` or the path of a GGUF file; empty: the bundled model."),
+    ] = ""
+    log_level: Annotated[
+        Literal["error", "warning", "info", "debug"],
+        Meta(description="How much is logged. Source code never is."),
+    ] = "warning"
+    suggest: SuggestConfig = SuggestConfig()
+    privacy: PrivacyConfig = PrivacyConfig()
+    engine: EngineConfig = EngineConfig()
+    cache: CacheConfig = CacheConfig()
+
+
+#: What a project may set: it can switch off, exclude and shorten, never choose files, programs or addresses.
+PROJECT_KEYS = frozenset(
+    {
+        "suggest.enabled",
+        "suggest.max_tokens",
+        "suggest.multiline",
+        "suggest.echo",
+        "privacy.exclude",
+        "privacy.languages_off",
+        "privacy.max_file_kb",
+    }
+)
+
+
+def settings() -> Iterator[tuple[str, msgspec.structs.FieldInfo]]:
+    """Every setting as (dotted key, field), in the order in which they are declared."""
+    for field in msgspec.structs.fields(Config):
+        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+            for inner in msgspec.structs.fields(field.type):
+                yield f"{field.name}.{inner.name}", inner
+        else:
+            yield field.name, field
