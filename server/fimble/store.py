@@ -66,9 +66,9 @@ class Store:
         self._max_bytes = max_mb * 1024 * 1024
         self._cache: Any = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
-        self._thread.submit(self._open)
         self.problem = ""
         """Why nothing is remembered on disk, for `fimble doctor` and the log; empty while all is well."""
+        self._thread.submit(self._open)
 
     async def get(self, key: str) -> str | None:
         """The text stored under *key*, if any."""

@@ -191,3 +191,11 @@ def test_a_window_is_always_true(before: str, after: str, steps: list[tuple[str,
         if max(len(text_now.line(n)) for n in range(text_now.line_count)) < LONG_LINE:
             assert start in {text_now.line_start(n) for n in range(text_now.line_count)}
             assert made.prefix == "" or made.prefix[-1] in "\r\n"
+
+
+def test_a_long_rest_of_the_line_is_cut_not_dropped() -> None:
+    """When the text right of the cursor is one very long line, the suffix is its beginning, and not nothing."""
+    rest = "x=1;" * 2000
+    made = window(Anchors(), "a = 1\n", f"{rest}\nb = 2\n")
+    assert made.suffix
+    assert rest.startswith(made.suffix)

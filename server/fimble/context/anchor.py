@@ -89,7 +89,8 @@ def _new_frame(document: Document, offset: int) -> _Frame:
     # The end of the suffix is snapped to a line end, so that the model never sees half a line there.
     end = min(len(source), offset + _SUFFIX_CHARS)
     if end < len(source):
-        end = max(text.line_start(text.line_of(end)), offset)
+        line = text.line_start(text.line_of(end))
+        end = line if line > offset else end
     return _Frame(start, anchor, source[start:anchor], source[offset:end], end == len(source))
 
 

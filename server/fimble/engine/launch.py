@@ -18,7 +18,7 @@ from fimble import paths
 from fimble.engine import endpoint
 from fimble.engine.endpoint import Endpoint, settings_key
 from fimble.engine.wire import EngineSettings, Probe
-from fimble.errors import MODEL_ERRORS, ModelCorrupt, ModelError
+from fimble.errors import MODEL_ERRORS, ModelCorrupt, ModelError, ModelNotFound
 from fimble.settings import EngineConfig
 
 #: Rounds an OpenMP thread spins at a barrier before it sleeps.  The default spins on, and a laptop that is busy
@@ -31,8 +31,12 @@ _DIGEST_PART_BYTES = 1 << 20
 def settings_for(model_path: Path, config: EngineConfig) -> EngineSettings:
     """What the engine for this model and these settings is told.  Reads the model's ends for its digest.
 
-    Raises OSError if the model cannot be read.
+    Raises OSError if the model cannot be read, ModelNotFound if its path cannot be written down.
     """
+    try:
+        str(model_path).encode("utf-8")
+    except UnicodeEncodeError:
+        raise ModelNotFound(f"The path {str(model_path)!r} is not UTF-8.", "Rename the file or its folder.") from None
     return EngineSettings(
         model_path=str(model_path),
         model_digest=quick_digest(model_path),
