@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fimble import catalog, config, paths
-from fimble.errors import EngineCrashed, FimbleError, ModelError
+from fimble.errors import EngineCrashed, EngineUnreachable, FimbleError, ModelError
 from fimble.settings import Config
 from fimble.stats import Stats
 from fimble.store import Store
@@ -47,6 +47,8 @@ class Session:
         self._flags = flags
         self._store: Store | None = None
         self._configured = asyncio.Event()
+        # Editors like to send their settings while the first ones are still being read.
+        self._configuring = asyncio.Lock()
 
     async def wait_configured(self) -> None:
         """Wait, for a moment at most, until the settings have been read: the first key may be that fast."""
@@ -56,6 +58,10 @@ class Session:
 
     async def configure(self, project: Path | None, editor: Mapping[str, Any] | None) -> None:
         """Read the settings anew and build what depends on them.  What is wrong with them is told once."""
+        async with self._configuring:
+            await self._configure(project, editor)
+
+    async def _configure(self, project: Path | None, editor: Mapping[str, Any] | None) -> None:
         loaded = config.load(project=project, editor=editor, flags=self._flags)
         for problem in loaded.problems:
             self.tell_once(problem)
@@ -96,7 +102,7 @@ class Session:
 
     def report(self, failure: FimbleError) -> None:
         """Show what the person can do something about, once; the rest goes to the log."""
-        if isinstance(failure, (ModelError, EngineCrashed)) and failure.fix:
+        if isinstance(failure, (ModelError, EngineCrashed, EngineUnreachable)) and failure.fix:
             self.tell_once(str(failure))
         else:
             _log.warning("%s", failure)
