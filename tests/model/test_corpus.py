@@ -11,12 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-try:
-    import zstandard  # noqa: F401
-except ImportError:
-    pytest.skip("the corpus files need the package `zstandard`", allow_module_level=True)
-
 from sources import WORDS, python_source
 
 import corpus_list

@@ -5,12 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-try:
-    import zstandard  # noqa: F401
-except ImportError:
-    pytest.skip("the corpus files need the package `zstandard`", allow_module_level=True)
-
 from sources import python_source
 
 import pack

@@ -9,15 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-try:
-    import tokenizers
-except ImportError:
-    pytest.skip("the recipe's tokenizer needs the package `tokenizers`", allow_module_level=True)
-
 import gguf
 import llama_cpp
+import pytest
+import tokenizers
 
 import tokenizer as recipe
 

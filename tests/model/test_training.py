@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch==2.13.0 tokenizers gguf")
-
-_RECIPE = Path(__file__).resolve().parents[2] / "models" / "fimble-small"
-sys.path.insert(0, str(_RECIPE))
-
-import checkpoint  # noqa: E402
-import smoke  # noqa: E402
-import train  # noqa: E402
-import verify  # noqa: E402
-from feed import Feed, Packer, Position  # noqa: E402
-from fimble.engine.llama import Model  # noqa: E402
-from fimble.engine.prompt import render_infill  # noqa: E402
-from fimble.engine.wire import ExtraFile, InfillRequest  # noqa: E402
-from model import PRESETS, Decoder  # noqa: E402
-from optimiser import Rates  # noqa: E402
-from samples import Frame, Recipe, Sample, Sampler  # noqa: E402
-from store import Store  # noqa: E402
+import checkpoint
+import smoke
+import train
+import verify
+from feed import Feed, Packer, Position
+from fimble.engine.llama import Model
+from fimble.engine.prompt import render_infill
+from fimble.engine.wire import ExtraFile, InfillRequest
+from model import PRESETS, Decoder
+from optimiser import Rates
+from samples import Frame, Recipe, Sample, Sampler
+from store import Store
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -12,7 +12,7 @@ from lsprotocol import types
 from fimble.lsp.documents import Documents
 from fimble.text import Encoding
 
-URI = "file:///work/a.py"
+URI = "file:///project/a.py"
 
 Change = types.TextDocumentContentChangePartial | types.TextDocumentContentChangeWholeDocument
 
@@ -66,8 +66,8 @@ def test_a_change_keeps_path_and_language_and_takes_the_version() -> None:
 def test_an_edit_of_a_file_that_was_never_opened_is_ignored() -> None:
     """There is nothing that such an edit could be applied to, and nothing else is harmed by it."""
     documents = opened("a")
-    change(documents, edit((0, 0), (0, 0), "x"), uri="file:///work/other.py")
-    assert documents.get("file:///work/other.py") is None
+    change(documents, edit((0, 0), (0, 0), "x"), uri="file:///project/other.py")
+    assert documents.get("file:///project/other.py") is None
     assert text_of(documents) == "a"
 
 
@@ -134,20 +134,20 @@ def test_positions_count_in_the_agreed_encoding(encoding: Encoding, character: i
 @pytest.mark.parametrize(
     ("uri", "path"),
     [
-        ("file:///work/src/pkg/a.py", "pkg/a.py"),
-        ("file:///work/src/with%20space.py", "with space.py"),
-        ("file:///work/docs/b.md", "docs/b.md"),
+        ("file:///project/src/pkg/a.py", "pkg/a.py"),
+        ("file:///project/src/with%20space.py", "with space.py"),
+        ("file:///project/docs/b.md", "docs/b.md"),
         ("file:///elsewhere/c.py", "c.py"),
-        ("file:///work/srcs/d.py", "srcs/d.py"),
+        ("file:///project/srcs/d.py", "srcs/d.py"),
         ("untitled:Untitled-1", "Untitled-1"),
         ("inmemory://model/1.py", "1.py"),
-        ("vscode-notebook-cell:/work/src/n.ipynb#W0", "n.ipynb"),
+        ("vscode-notebook-cell:/project/src/n.ipynb#W0", "n.ipynb"),
     ],
 )
 def test_a_path_is_what_a_person_calls_the_file(uri: str, path: str) -> None:
     """A path is relative to the first folder that holds the file, else the file's name."""
     documents = Documents()
-    documents.folders = (Path("/work/src"), Path("/work"))
+    documents.folders = (Path("/project/src"), Path("/project"))
     documents.open(types.TextDocumentItem(uri=uri, language_id="python", version=1, text=""))
     document = documents.get(uri)
     assert document is not None
