@@ -22,8 +22,8 @@ from fimble.settings import EngineConfig
 
 @pytest.fixture(scope="session")
 def slow_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """45 million random parameters: a long prompt takes seconds."""
-    path = tmp_path_factory.mktemp("models") / "random-45m.gguf"
+    """69 million random parameters: a long prompt takes seconds."""
+    path = tmp_path_factory.mktemp("models") / "random-69m.gguf"
     write_random_model(BUNDLED_MODEL, path)
     return path
 

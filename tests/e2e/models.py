@@ -14,7 +14,7 @@ _TOKENIZER_LISTS = ("tokenizer.ggml.tokens", "tokenizer.ggml.token_type", "token
 
 
 def write_random_model(source: Path, target: Path, *, layers: int = 12, dim: int = 512, ff: int = 3072) -> None:
-    """A llama with F16 random weights (the defaults: 45 million parameters); its speed is that of a trained one."""
+    """A llama with F16 random weights (the defaults: 69 million parameters); its speed is that of a trained one."""
     reader = gguf.GGUFReader(source)
     heads, kv_heads = dim // 64, 2
     writer = gguf.GGUFWriter(target, "llama")
