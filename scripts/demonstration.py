@@ -9,24 +9,19 @@ import json
 import os
 import random
 import shutil
-import signal
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from demo import parse
 from demo_editor import Editor, ServerGone, Shown
 from demo_scenes import SCENES, Scene, Step
 from demo_screen import Screen
+from private_home import FIMBLE, EngineFailed, end_orderly_on_signals, private_home, start_engine
 
 SAMPLE = Path(__file__).resolve().parent / "sample"
-FIMBLE = Path(sys.executable).with_name("fimble")
 
 #: What the demo promises to show: texts that llama.cpp wrote.
 _PROMISED_TEXTS = 3
@@ -36,10 +31,6 @@ _ENTER_S = 0.15
 _LOOK_S = 0.5
 #: Without a terminal nobody watches: the next key comes when the answer is there.  It never takes this long.
 _PATIENCE_S = 3.0
-
-
-class DemoFailed(Exception):
-    """The demo cannot go on; the text says why."""
 
 
 class Typist:
@@ -102,71 +93,22 @@ class Typist:
 
 @contextlib.contextmanager
 def _home(model: str) -> Iterator[tuple[Path, dict[str, str]]]:
-    """A folder with the sample project, and surroundings in which the user's settings are not seen.
-
-    Models that the user imported are (they are in XDG_DATA_HOME).  Whatever happens, the engine ends with it.
-    """
-    # A Unix socket's path holds 108 bytes, and some systems' own temporary folders use most of them.
-    short = "/tmp" if Path("/tmp").is_dir() else None
-    home = Path(tempfile.mkdtemp(prefix="fimble-", dir=short)).resolve()
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("FIMBLE_")}
-    for name in ("CONFIG_HOME", "CACHE_HOME", "STATE_HOME", "RUNTIME_DIR"):
-        folder = home / name.partition("_")[0].lower()
-        folder.mkdir(mode=0o700)
-        environ[f"XDG_{name}"] = str(folder)
-    environ["FIMBLE_ENGINE_IDLE_MINUTES"] = "2"  # should the demo itself be killed
-    environ["PATH"] = os.pathsep.join([str(FIMBLE.parent), environ.get("PATH", os.defpath)])
-    if model:
-        environ["FIMBLE_MODEL"] = str(Path(model).expanduser().resolve()) if _is_path(model) else model
-    shutil.copytree(SAMPLE, home / "bookshop", ignore=shutil.ignore_patterns("__pycache__"))
-    try:
+    """The sample project in a private home; models that the user imported are seen (they are in XDG_DATA_HOME)."""
+    with private_home(("CONFIG_HOME", "CACHE_HOME", "STATE_HOME")) as (home, environ):
+        environ["PATH"] = os.pathsep.join([str(FIMBLE.parent), environ.get("PATH", os.defpath)])
+        if model:
+            environ["FIMBLE_MODEL"] = str(Path(model).expanduser().resolve()) if _is_path(model) else model
+        shutil.copytree(SAMPLE, home / "bookshop", ignore=shutil.ignore_patterns("__pycache__"))
         yield home / "bookshop", environ
-    finally:
-        subprocess.run([FIMBLE, "engine", "stop"], env=environ, capture_output=True, timeout=30)
-        _end_leftovers(environ["XDG_RUNTIME_DIR"])
-        shutil.rmtree(home, ignore_errors=True)
-
-
-def _end_leftovers(runtime: str) -> None:
-    """End what was started here and still runs: an engine that was interrupted while it started, for one."""
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if process.pid != os.getpid() and process.environ().get("XDG_RUNTIME_DIR") == runtime:
-                process.kill()
-                process.wait(5)
 
 
 def _is_path(model: str) -> bool:
     return model.endswith(".gguf") or os.sep in model
 
 
-async def _start_engine(environ: dict[str, str]) -> dict[str, Any]:
-    """Wait for the engine that `fimble lsp` has asked for; returns what it says about itself."""
-    process = await asyncio.create_subprocess_exec(
-        *(FIMBLE, "engine", "start", "--json"),
-        env=environ,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
-    try:
-        out, err = await process.communicate()
-    except asyncio.CancelledError:
-        process.kill()
-        await process.wait()
-        raise
-    if process.returncode:
-        raise DemoFailed(err.decode("utf-8", "replace").strip())
-    props: dict[str, Any] = json.loads(out)
-    return props
-
-
 async def _perform(project: Path, environ: dict[str, str], screen: Screen) -> list[Shown]:
     """The whole demo; returns every suggestion that was shown."""
-    me = asyncio.current_task()
-    assert me
-    for name in (signal.SIGTERM, signal.SIGHUP):  # as orderly an end as that of Ctrl-C
-        asyncio.get_running_loop().add_signal_handler(name, me.cancel)
+    end_orderly_on_signals()
     editor = Editor(project)
     try:
         await _get_ready(editor, environ, screen)
@@ -186,7 +128,7 @@ async def _get_ready(editor: Editor, environ: dict[str, str], screen: Screen) ->
     with screen.waiting("Starting the language server and its engine"):
         started = time.monotonic()
         await editor.start([str(FIMBLE), "lsp"], environ)
-        engine = await _start_engine(environ)
+        engine = await start_engine(environ)
         seconds = time.monotonic() - started
     for path in sorted(editor.folder.iterdir()):
         editor.open(path.name)
@@ -243,7 +185,7 @@ def main(arguments: list[str]) -> int:
         with _home(options.model) as (project, environ):
             suggestions = asyncio.run(_perform(project, environ, screen))
             return _report(suggestions, screen, options.json)
-    except (DemoFailed, ServerGone) as problem:
+    except (EngineFailed, ServerGone) as problem:
         print(problem, file=sys.stderr)
         return 1
     except (KeyboardInterrupt, asyncio.CancelledError):

@@ -34,6 +34,7 @@ from fimble.engine.wire import ExtraFile, InfillRequest
 from fimble.errors import FimbleError
 from fimble.settings import EngineConfig
 from fimble.text import Text
+from private_home import EngineFailed
 
 _NEEDED = {"id", "path", "prefix", "suffix", "groundtruth"}
 
@@ -232,7 +233,7 @@ def main(arguments: list[str]) -> int:
         model = catalog.resolve(options.model).resolve() if options.mode != "echo" else Path()
         tasks = read_tasks(Path(options.tasks), options.limit)
         (_foretell if options.mode == "logprob" else _ask)(options, tasks, model)
-    except (EvalFailed, ServerGone, FimbleError, OSError) as problem:
+    except (EvalFailed, EngineFailed, ServerGone, FimbleError, OSError) as problem:
         print(problem, file=sys.stderr)
         return 1
     except (KeyboardInterrupt, asyncio.CancelledError):

@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 from lsprotocol import types
 
 from demo_editor import Editor
 from fimble.languages import language_of
 from fimble.text import Encoding, Text
-
-FIMBLE = Path(sys.executable).with_name("fimble")
+from private_home import FIMBLE, end_orderly_on_signals, private_home, start_engine
 
 #: No model has this name.  The server then says so once and goes on with echo alone: its own way to do without one.
 _NO_MODEL = "none-only-echo-is-asked"
@@ -145,14 +136,11 @@ class EvalWindow(Editor):
 async def ask_all(tasks: Sequence[Mapping[str, Any]], setup: Setup, hear: Callable[[dict[str, Any]], None]) -> Answers:
     """Put every task to a new server; *hear* gets each prediction when it is there.
 
-    Raises EvalFailed or ServerGone.  Whatever happens, nothing is left running.
+    Raises EvalFailed, EngineFailed or ServerGone.  Whatever happens, nothing is left running.
     """
-    me = asyncio.current_task()
-    assert me
-    for name in (signal.SIGTERM, signal.SIGHUP):  # as orderly an end as that of Ctrl-C
-        asyncio.get_running_loop().add_signal_handler(name, me.cancel)
+    end_orderly_on_signals()
     patience_s = _STUCK_S + (setup.deadline_ms or 0) / 1000
-    with _home() as (home, environ):
+    with private_home(("CONFIG_HOME", "CACHE_HOME", "STATE_HOME", "DATA_HOME")) as (home, environ):
         async with _window(home, environ, tasks, setup) as window:
             for task in tasks:
                 try:
@@ -176,64 +164,12 @@ async def _window(
     try:
         await window.begin(environ, setup.settings)
         if setup.uses_model:
-            await _start_engine(setup.model, environ)
+            # So that the engine's start is not part of the first task's time.
+            props = await start_engine(environ, "--model", str(setup.model))
+            if props["model_path"] != str(setup.model):
+                raise EvalFailed("The engine has another model.")
         # The first question waits for what is still loading in the server, so it is none of the tasks.
         await window.predict({"id": "", "path": "warm-up.py", "prefix": "", "suffix": ""}, False)
         yield window
     finally:
         await window.stop()
-
-
-async def _start_engine(model: Path, environ: Mapping[str, str]) -> None:
-    """Wait for the engine that `fimble lsp` has asked for, so that its start is not part of the first task's time."""
-    process = await asyncio.create_subprocess_exec(
-        *(FIMBLE, "engine", "start", "--model", model, "--json"),
-        env=environ,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
-    try:
-        out, err = await process.communicate()
-    except asyncio.CancelledError:
-        process.kill()
-        await process.wait()
-        raise
-    if process.returncode or json.loads(out)["model_path"] != str(model):
-        raise EvalFailed(err.decode("utf-8", "replace").strip() or "The engine has another model.")
-
-
-@contextlib.contextmanager
-def _home() -> Iterator[tuple[Path, dict[str, str]]]:
-    """A folder in which the user's settings are not seen.  Whatever happens, the engine ends with it."""
-    # A Unix socket's path holds 108 bytes, and some systems' own temporary folders use most of them.
-    short = "/tmp" if Path("/tmp").is_dir() else None
-    home = Path(tempfile.mkdtemp(prefix="fimble-", dir=short)).resolve()
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("FIMBLE_")}
-    for name in ("CONFIG_HOME", "CACHE_HOME", "STATE_HOME", "DATA_HOME", "RUNTIME_DIR"):
-        folder = home / name.partition("_")[0].lower()
-        folder.mkdir(mode=0o700)
-        environ[f"XDG_{name}"] = str(folder)
-    environ["FIMBLE_ENGINE_IDLE_MINUTES"] = "2"  # should the evaluation itself be killed
-    try:
-        yield home, environ
-    finally:
-        subprocess.run(
-            [FIMBLE, "engine", "stop"],
-            env=environ,
-            capture_output=True,
-            timeout=30,
-            start_new_session=True,
-            check=False,
-        )
-        _end_leftovers(environ["XDG_RUNTIME_DIR"])
-        shutil.rmtree(home, ignore_errors=True)
-
-
-def _end_leftovers(runtime: str) -> None:
-    """End what was started here and still runs: an engine that was interrupted while it started, for one."""
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if process.pid != os.getpid() and process.environ().get("XDG_RUNTIME_DIR") == runtime:
-                process.kill()
-                process.wait(5)
