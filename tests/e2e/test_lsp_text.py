@@ -185,3 +185,26 @@ async def test_tcp_for_debugging(home: Path) -> None:
     await client.shutdown_async(None)
     client.exit(None)
     assert await asyncio.wait_for(process.wait(), 20) == 0
+
+
+@pytest.mark.parametrize("answer", ["nothing", "an error", "an empty object"])
+async def test_an_editor_that_does_not_tell_its_settings(home: Path, answer: str) -> None:
+    """Settings from initialize hold when workspace/configuration is declared and then not, or emptily, answered."""
+    server = await RawServer.start()
+    options = {"suggest": {"enabled": False}}
+    capabilities = {"workspace": {"configuration": True}}
+    await server.ask(1, "initialize", {**_INITIALIZE, "capabilities": capabilities, "initializationOptions": options})
+    await server.send(b'{"jsonrpc": "2.0", "method": "initialized", "params": {}}')
+    asked = await server.read("workspace/configuration")
+    answers = {"an error": '"error": {"code": -32603, "message": "no"}', "an empty object": '"result": [{}]'}
+    if answer in answers:
+        await server.send(f'{{"jsonrpc": "2.0", "id": {json.dumps(asked["id"])}, {answers[answer]}}}'.encode())
+    document = {"uri": "file:///a.py", "languageId": "python", "version": 1, "text": SOURCE + ECHO_START}
+    opened = {"jsonrpc": "2.0", "method": "textDocument/didOpen", "params": {"textDocument": document}}
+    await server.send(json.dumps(opened).encode())
+    position = {"line": SOURCE.count("\n"), "character": len(ECHO_START)}
+    params = {"textDocument": {"uri": "file:///a.py"}, "position": position, "context": {"triggerKind": 2}}
+    found = await server.ask(2, "textDocument/inlineCompletion", params)
+    # Configured (null would mean that it is not), and with the settings of initialize: nothing is suggested.
+    assert found["result"] == {"items": []}
+    assert await server.end() == 0

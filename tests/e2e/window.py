@@ -165,7 +165,14 @@ class RawServer:
         self.process.stdin.close()
         return await asyncio.wait_for(self.process.wait(), 20)
 
+    async def read(self, method: str) -> dict[str, Any]:
+        """Wait for a request or notification of the server's."""
+        return await asyncio.wait_for(self._next(lambda message: message.get("method") == method), 20)
+
     async def _answer_to(self, id_: int) -> dict[str, Any]:
+        return await self._next(lambda message: message.get("id") == id_ and "method" not in message)
+
+    async def _next(self, is_wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         stream = self.process.stdout
         assert stream is not None
         while True:
@@ -175,7 +182,7 @@ class RawServer:
                 assert name.lower() in (b"content-length", b"content-type"), header
                 length = int(value) if name.lower() == b"content-length" else length
             message: dict[str, Any] = json.loads(await stream.readexactly(length))
-            if message.get("id") == id_:
+            if is_wanted(message):
                 return message
 
 

@@ -15,7 +15,7 @@ REPEATED = "result = compute_everything(first, second)\n"
 
 
 def document(text: str, path: str = "a.py") -> Document:
-    return Document(f"file:///work/{path}", path, "python", 1, Text(text))
+    return Document(f"file:///project/{path}", path, "python", 1, Text(text))
 
 
 def ask(marked: str, *others: Document, trigger: Trigger = Trigger.AUTOMATIC, path: str = "a.py") -> Ask:

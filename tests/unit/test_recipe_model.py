@@ -63,7 +63,7 @@ def writes(*pieces: str) -> Scripted:
 
 def ask(marked: str, path: str = "a.py") -> Ask:
     before, _, after = marked.partition("|")
-    return Ask(Document(f"file:///work/{path}", path, "python", 1, Text(before + after)), len(before))
+    return Ask(Document(f"file:///project/{path}", path, "python", 1, Text(before + after)), len(before))
 
 
 def texts(outcome: Outcome) -> list[tuple[str, Source]]:

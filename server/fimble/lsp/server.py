@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lsprotocol import converters, types
+from pygls.exceptions import JsonRpcException
 from pygls.lsp.server import LanguageServer
 from pygls.uris import to_fs_path
 
@@ -25,6 +26,8 @@ ACCEPTED_COMMAND = "fimble.accepted"
 
 #: Custom request: the counters of this window, for tests, benchmarks and curious people.
 STATS_REQUEST = "fimble/stats"
+
+_SETTINGS_TIMEOUT_S = 1.0
 
 _log = logging.getLogger("fimble.lsp")
 
@@ -95,17 +98,21 @@ class FimbleServer(LanguageServer):
     async def configure(self) -> None:
         """Read every source of settings, the editor's included, and warm the engine."""
         folder = self.documents.folders[0] if self.documents.folders else None
-        if self._client_answers_configuration():
-            items = [types.ConfigurationItem(section="fimble")]
-            values = await self.workspace_configuration_async(types.ConfigurationParams(items=items))
-            if values and isinstance(values[0], Mapping):
-                self.editor_settings = values[0]
-        await self.session.configure(folder, self.editor_settings)
+        await self.session.configure(folder, await self._pull_settings() or self.editor_settings)
         await self.loading.watch(self.session.warm())
 
-    def _client_answers_configuration(self) -> bool:
+    async def _pull_settings(self) -> Mapping[str, Any] | None:
+        """What the editor answers to workspace/configuration.  One that then does not, loses nothing."""
         workspace = self.client_capabilities.workspace
-        return bool(workspace and workspace.configuration)
+        if not (workspace and workspace.configuration):
+            return None
+        params = types.ConfigurationParams(items=[types.ConfigurationItem(section="fimble")])
+        try:
+            values = await asyncio.wait_for(self.workspace_configuration_async(params), _SETTINGS_TIMEOUT_S)
+        except (TimeoutError, JsonRpcException) as failure:
+            _log.warning("the editor did not tell its settings: %r", failure)
+            return None
+        return values[0] if values and isinstance(values[0], Mapping) else None
 
     def read_initialize(self, params: types.InitializeParams) -> None:
         """What initialize says about the client: folders, encoding, settings."""

@@ -1,6 +1,6 @@
 """One keystroke, from the question to the suggestions.
 
-    recall -> gate -> echo -> window -> model -> stop -> trim -> remember
+    gate -> recall -> echo -> window -> model -> stop -> trim -> remember
 
 Memory and echo answer in microseconds and without the engine.  The model is asked only when they have nothing
 good enough, and is stopped as soon as its answer is complete or nobody waits for it any more.
