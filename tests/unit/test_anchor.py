@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from fimble.context.anchor import Anchors, Window
+from fimble.context.anchor import Anchors, Frame, Window
 from fimble.core import Document
 from fimble.text import Text
 
@@ -24,6 +24,10 @@ LINES = "".join(f"line {n:05} of a file that is long enough to be cut\n" for n i
 
 def window(anchors: Anchors, before: str, after: str, uri: str = URI) -> Window:
     return anchors.window(Document(uri, "a.py", "python", 1, Text(before + after)), len(before))
+
+
+def ahead(anchors: Anchors, before: str, after: str) -> Frame | None:
+    return anchors.ahead(Document(URI, "a.py", "python", 1, Text(before + after)), len(before))
 
 
 def frame(made: Window) -> tuple[str, str]:
@@ -199,3 +203,63 @@ def test_a_long_rest_of_the_line_is_cut_not_dropped() -> None:
     made = window(Anchors(), "a = 1\n", f"{rest}\nb = 2\n")
     assert made.suffix
     assert rest.startswith(made.suffix)
+
+
+def test_who_comes_back_finds_the_frame_again() -> None:
+    """An edit elsewhere in the file that leaves a place's surroundings alone does not cost the place its frame."""
+    anchors = Anchors()
+    far = LINES + HEAD
+    first = window(anchors, far + "x", TAIL)
+    window(anchors, LINES[:500] + "y", LINES[500:] + HEAD + "x" + TAIL)
+    edited = LINES[:500].replace("line 00001", "LINE 00001") + LINES[500:] + HEAD
+    assert len(edited) == len(far)
+    assert frame(window(anchors, edited + "xy", TAIL)) == frame(first)
+
+
+def test_only_a_few_frames_of_a_document_are_kept() -> None:
+    """Whoever edits all over a file does not fill the memory."""
+    anchors = Anchors()
+    places = [LINES.index(f"line {n:05}") for n in range(100, 900, 10)]
+    for at in places:
+        window(anchors, LINES[:at] + "x", LINES[at:])
+    assert len(anchors._frames[URI]) <= 4
+
+
+def test_nothing_is_prepared_while_the_frame_is_good() -> None:
+    """Right after a key at the same place there is nothing that would have to be evaluated ahead."""
+    anchors = Anchors()
+    window(anchors, HEAD, TAIL)
+    assert ahead(anchors, HEAD + "x", TAIL) is None
+
+
+def test_a_place_where_nothing_was_asked_is_prepared() -> None:
+    """After a paste or a jump the frame of the new place is known before its first key, and that key gets the same."""
+    anchors = Anchors()
+    window(anchors, HEAD, TAIL)
+    made = ahead(anchors, HEAD + "return 1\n\n", "# end" + TAIL)
+    assert made
+    assert frame(window(anchors, HEAD + "return 1\n\nx", "# end" + TAIL)) == (made.prefix, made.suffix)
+
+
+def test_the_next_anchor_is_prepared_before_it_is_needed() -> None:
+    """After much typing a nearer anchor is offered; it is used when it was adopted, and not before."""
+    anchors = Anchors()
+    first = window(anchors, HEAD, TAIL)
+    typed = "x = 1\n    " * 80
+    assert frame(window(anchors, HEAD + typed, TAIL)) == frame(first)
+    made = ahead(anchors, HEAD + typed, TAIL)
+    assert made
+    assert frame(window(anchors, HEAD + typed + "y", TAIL)) == frame(first)
+    anchors.adopt(URI, made)
+    moved = window(anchors, HEAD + typed + "y", TAIL)
+    assert moved.prefix.endswith("x = 1\n")
+    assert moved.typed == "    y"
+    assert ahead(anchors, HEAD + typed + "y", TAIL) is None
+
+
+def test_a_long_line_is_not_prepared_for_ever() -> None:
+    """In one long line no nearer line start exists: there is nothing to prepare until the anchor moves inside it."""
+    anchors = Anchors()
+    line = "word " * 200
+    window(anchors, "text\n" + line, "\n" + TAIL)
+    assert ahead(anchors, "text\n" + line + "x", "\n" + TAIL) is None

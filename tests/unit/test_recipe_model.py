@@ -213,3 +213,72 @@ async def test_cancelling_hangs_up() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert engine.sent < 10_000
+
+
+WARMED = Chunk(stop=True, stop_type="limit")
+FUNCTION = "def first():\n    pass\n\n\n|\n\n\ndef last():\n    pass\n"
+
+
+class Ready(Scripted):
+    """An engine that is up."""
+
+    @property
+    def is_ready(self) -> bool:
+        return True
+
+
+async def test_a_pause_at_a_new_place_warms_it() -> None:
+    """What is evaluated in a pause is what the next key sends, and nothing is written for it."""
+    engine = Ready(WARMED)
+    suggester = Suggester(Config(), engine)
+    await suggester.warm(ask(FUNCTION))
+    await suggester.suggest(ask(FUNCTION.replace("|", "x|")))
+    warming, asked = engine.asked
+    assert (warming.n_predict, warming.prompt) == (0, "")
+    assert (warming.input_prefix, warming.input_suffix) == (asked.input_prefix, asked.input_suffix)
+    assert warming.session != asked.session  # neither ends the other
+
+
+async def test_a_pause_where_the_engine_is_warm_asks_nothing() -> None:
+    """After a key at the same place there is nothing to prepare."""
+    engine = Ready(Chunk(content="x"), END)
+    suggester = Suggester(Config(), engine)
+    await suggester.suggest(ask(FUNCTION))
+    await suggester.warm(ask(FUNCTION))
+    assert len(engine.asked) == 1
+
+
+@pytest.mark.parametrize("marked", ["|\0", "some|thing"], ids=["binary", "inside a word"])
+async def test_nothing_is_warmed_where_nothing_would_be_suggested(marked: str) -> None:
+    """Silent places are not prepared either."""
+    engine = Ready(WARMED)
+    await Suggester(Config(), engine).warm(ask(marked))
+    assert engine.asked == []
+
+
+async def test_an_engine_that_is_not_up_is_not_started_by_a_pause() -> None:
+    """Only a key or the start of the window starts an engine."""
+    engine = Scripted(WARMED)
+    await Suggester(Config(), engine).warm(ask(FUNCTION))
+    assert engine.asked == []
+
+
+async def test_a_failure_in_a_pause_is_nobodys_news() -> None:
+    """Nobody waited for it; the next key meets the same failure and says so."""
+    told: list[FimbleError] = []
+    suggester = Suggester(Config(), Ready(EngineCrashed("gone")), on_failure=told.append)
+    await suggester.warm(ask(FUNCTION))
+    assert told == []
+
+
+async def test_an_interrupted_warming_moves_no_anchor() -> None:
+    """A new anchor is used only when all of it is in the engine's cache."""
+    engine = Ready(Chunk(stop=True, stop_type="cancelled"))
+    suggester = Suggester(Config(suggest=SuggestConfig(echo=False)), engine)
+    typed = FUNCTION.replace("|", "x = 1\n" * 150 + "|")
+    await suggester.suggest(ask(FUNCTION))
+    await suggester.warm(ask(typed))
+    await suggester.suggest(ask(typed))
+    first, warming, second = engine.asked
+    assert warming.input_prefix != first.input_prefix
+    assert second.input_prefix == first.input_prefix

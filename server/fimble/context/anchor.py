@@ -4,8 +4,10 @@ Prefix and suffix are cut at the *anchor*, the start of the line where typing be
 are while the user types below it.  What was typed since goes after the middle token.  So the engine finds all
 but the last token or two of each prompt in its cache.
 
-The frame of a document is replaced only when it is no longer true: the text above the anchor or after the
-cursor was edited, the cursor jumped, or too much was typed.
+A frame serves as long as it is true.  A new one is needed when the text above the anchor or after the cursor was
+edited, the cursor jumped, or too much was typed.  Earlier frames are kept for a while: who looks something up
+elsewhere and comes back finds the engine's cache as it was.  In idle moments the next frame is prepared *ahead*, so
+that the key that needs it finds it warm.
 """
 
 from __future__ import annotations
@@ -25,6 +27,12 @@ _BLOCK_CHARS = 2048
 #: More typing than this below one anchor, and a new one is chosen.
 _MAX_TYPED_CHARS = 1500
 
+#: After this much of it the next anchor is prepared, as soon as the engine has nothing better to do.
+_AHEAD_CHARS = 600
+
+#: Places in one document between which one can go back and forth.
+_FRAMES_PER_DOCUMENT = 4
+
 #: What editors close by themselves.  Such characters stand between the cursor and the suffix for a while; they
 #: are for trimming the answer, and do not make the cached suffix untrue.
 _CLOSERS = frozenset(")]}>\"'`;")
@@ -43,7 +51,9 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class _Frame:
+class Frame:
+    """Where a document's prompt is cut: the anchor, and prefix and suffix as they were when it was chosen."""
+
     start: int
     anchor: int
     prefix: str
@@ -51,31 +61,54 @@ class _Frame:
     at_end: bool
     """Whether the suffix reaches to the end of the file, so that text after it makes it untrue."""
 
+    def window(self, source: str, offset: int, closers: str = "") -> Window:
+        """The view of *source* at *offset* in this frame."""
+        return Window(self.prefix, source[self.anchor : offset], self.suffix, closers)
+
 
 class Anchors:
-    """The frame of every document that was asked about lately."""
+    """The frames of the documents that were asked about lately."""
 
     def __init__(self, limit: int = 64) -> None:
-        self._frames: dict[str, _Frame] = {}
+        self._frames: dict[str, tuple[Frame, ...]] = {}
         self._limit = limit
 
     def window(self, document: Document, offset: int) -> Window:
-        """The window at *offset*, on the document's present frame if that is still true, else on a new one."""
-        frame = self._frames.pop(document.uri, None)
-        closers = _still_true(frame, document.text.source, offset) if frame else None
-        if frame is None or closers is None:
-            frame, closers = _new_frame(document, offset), ""
-        self._frames[document.uri] = frame  # re-inserted at the end: the oldest is first
+        """The window at *offset*, in the frame that was used last of those that are still true, else in a new one."""
+        source = document.text.source
+        frame, closers = self._true(document, offset) or (_new_frame(document, offset), "")
+        self.adopt(document.uri, frame)
+        return frame.window(source, offset, closers)
+
+    def ahead(self, document: Document, offset: int) -> Frame | None:
+        """The frame that the next keys at *offset* will need and do not have; None while they have a good one."""
+        found = self._true(document, offset)
+        if found and offset - found[0].anchor < _AHEAD_CHARS:
+            return None
+        frame = _new_frame(document, offset)
+        return None if found and found[0].anchor == frame.anchor else frame
+
+    def adopt(self, uri: str, frame: Frame) -> None:
+        """Prefer *frame* from now on, as long as it is true."""
+        others = [other for other in self._frames.pop(uri, ()) if other != frame]
+        # Re-inserted at the end: the oldest is first.
+        self._frames[uri] = (*others[-(_FRAMES_PER_DOCUMENT - 1) :], frame)
         if len(self._frames) > self._limit:
             del self._frames[next(iter(self._frames))]
-        return Window(frame.prefix, document.text.source[frame.anchor : offset], frame.suffix, closers)
 
     def forget(self, uri: str) -> None:
-        """Drop the frame of a closed document."""
+        """Drop the frames of a closed document."""
         self._frames.pop(uri, None)
 
+    def _true(self, document: Document, offset: int) -> tuple[Frame, str] | None:
+        for frame in reversed(self._frames.get(document.uri, ())):
+            closers = _still_true(frame, document.text.source, offset)
+            if closers is not None:
+                return frame, closers
+        return None
 
-def _new_frame(document: Document, offset: int) -> _Frame:
+
+def _new_frame(document: Document, offset: int) -> Frame:
     text = document.text
     source = text.source
     anchor = text.line_start(text.line_of(offset))
@@ -91,10 +124,10 @@ def _new_frame(document: Document, offset: int) -> _Frame:
     if end < len(source):
         line = text.line_start(text.line_of(end))
         end = line if line > offset else end
-    return _Frame(start, anchor, source[start:anchor], source[offset:end], end == len(source))
+    return Frame(start, anchor, source[start:anchor], source[offset:end], end == len(source))
 
 
-def _still_true(frame: _Frame, source: str, offset: int) -> str | None:
+def _still_true(frame: Frame, source: str, offset: int) -> str | None:
     """The auto-closed characters at the cursor if *frame* still describes *source*, else None."""
     if not frame.anchor <= offset <= frame.anchor + _MAX_TYPED_CHARS:
         return None

@@ -22,6 +22,8 @@ class Documents:
         self.encoding = Encoding.UTF16
         self.folders: tuple[Path, ...] = ()
         self._open: dict[str, Document] = {}
+        self.edited_to: int | None = None
+        """The offset where the last edit ended; None if it replaced a whole text."""
 
     def open(self, item: types.TextDocumentItem) -> None:
         """textDocument/didOpen."""
@@ -35,11 +37,12 @@ class Documents:
         if document is None:
             return  # never opened: there is nothing that the edit could be applied to
         text = document.text
+        self.edited_to = None
         for change in params.content_changes:
             if isinstance(change, types.TextDocumentContentChangePartial):
-                text = text.replace(
-                    self._offset(text, change.range.start), self._offset(text, change.range.end), change.text
-                )
+                start, end = self._offset(text, change.range.start), self._offset(text, change.range.end)
+                text = text.replace(start, end, change.text)
+                self.edited_to = min(start, end) + len(change.text)
             else:
                 text = Text(change.text)
         self._open[uri] = Document(uri, document.path, document.language, params.text_document.version, text)

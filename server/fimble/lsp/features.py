@@ -11,7 +11,7 @@ from typing import Any
 from lsprotocol import types
 
 from fimble.core import Suggestion, Trigger
-from fimble.lsp.server import ACCEPTED_COMMAND, STATS_REQUEST, FimbleServer
+from fimble.lsp.server import ACCEPTED_COMMAND, CURSOR_NOTIFICATION, STATS_REQUEST, FimbleServer
 
 _TRIGGER_CHARACTERS = [".", "(", "=", ",", " "]
 
@@ -56,10 +56,17 @@ def _add_documents(server: FimbleServer) -> None:
     @server.feature(types.TEXT_DOCUMENT_DID_CHANGE)
     def did_change(params: types.DidChangeTextDocumentParams) -> None:
         server.drop(params.text_document.uri)
+        if server.documents.edited_to is not None:
+            server.idle.expect(params.text_document.uri, server.documents.edited_to)
+
+    @server.feature(CURSOR_NOTIFICATION)
+    def did_move_cursor(params: Any) -> None:
+        server.moved_to(params)
 
     @server.feature(types.TEXT_DOCUMENT_DID_CLOSE)
     def did_close(params: types.DidCloseTextDocumentParams) -> None:
         server.drop(params.text_document.uri)
+        server.idle.end()
         if server.session.suggester:
             server.session.suggester.forget(params.text_document.uri)
 

@@ -16,6 +16,7 @@ from pygls.uris import to_fs_path
 from fimble import __version__
 from fimble.core import Ask, Document, Suggestion, Trigger
 from fimble.lsp.documents import Documents
+from fimble.lsp.idle import Idle
 from fimble.lsp.progress import LoadingProgress
 from fimble.lsp.protocol import FimbleProtocol
 from fimble.lsp.session import Session
@@ -26,6 +27,10 @@ ACCEPTED_COMMAND = "fimble.accepted"
 
 #: Custom request: the counters of this window, for tests, benchmarks and curious people.
 STATS_REQUEST = "fimble/stats"
+
+#: Custom notification, for LSP has none: the cursor is here now ({"textDocument": {"uri"}, "position"}).  An editor
+#: that tells it gets its first suggestion at a new place as fast as the later ones.
+CURSOR_NOTIFICATION = "fimble/didMoveCursor"
 
 _SETTINGS_TIMEOUT_S = 1.0
 
@@ -40,6 +45,7 @@ class FimbleServer(LanguageServer):
         assert isinstance(self.protocol, FimbleProtocol)
         self.documents: Documents = self.protocol.documents
         self.loading = LoadingProgress(self)
+        self.idle = Idle(self._warm)
         self.session = Session(self._tell, self.loading.report, flags)
         self.editor_settings: Mapping[str, Any] | None = None
         self._running: dict[tuple[str, str], asyncio.Task[Any]] = {}
@@ -69,6 +75,7 @@ class FimbleServer(LanguageServer):
         if document is None or suggester is None:
             return None
         self.drop(uri, kind)
+        self.idle.end()
         offset = self.documents.offset_at(document, position)
         ask = Ask(document, offset, trigger, self.documents.others(uri))
         task = asyncio.ensure_future(suggester.suggest(ask))
@@ -85,6 +92,7 @@ class FimbleServer(LanguageServer):
                 del self._running[uri, kind]
         if self.documents.get(uri) is not document:
             return None
+        self.idle.expect(uri, offset)
         for suggestion in outcome.suggestions:
             self.session.stats.add("shown", suggestion.source)
         return _Answer(document, offset, outcome.suggestions)
@@ -94,6 +102,21 @@ class FimbleServer(LanguageServer):
         for (other, of_kind), task in list(self._running.items()):
             if other == uri and kind in ("", of_kind):
                 task.cancel()
+
+    def moved_to(self, params: Any) -> None:
+        """The editor says where the cursor is (CURSOR_NOTIFICATION)."""
+        try:
+            at = self.protocol._converter.structure(params, types.TextDocumentPositionParams)
+        except Exception as failure:  # cattrs has no one base for what it raises
+            _log.warning("a malformed %s message was ignored: %s", CURSOR_NOTIFICATION, type(failure).__name__)
+            return
+        if document := self.documents.get(at.text_document.uri):
+            self.idle.expect(document.uri, self.documents.offset_at(document, at.position))
+
+    async def _warm(self, uri: str, offset: int) -> None:
+        document, suggester = self.documents.get(uri), self.session.suggester
+        if document and suggester:
+            await suggester.warm(Ask(document, offset))
 
     async def configure(self) -> None:
         """Read every source of settings, the editor's included, and warm the engine."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from fimble import echo
-from fimble.context.anchor import Anchors
+from fimble.context.anchor import Anchors, Window
 from fimble.core import Ask, Source, Suggestion, Trigger
 from fimble.engine.wire import InfillRequest
 from fimble.errors import EngineError, FimbleError, ModelError
@@ -93,6 +93,28 @@ class Suggester:
                 found.append((copied, Source.ECHO))
         return self._conclude(ask, place, found, (time.perf_counter() - started) * 1000)
 
+    async def warm(self, ask: Ask) -> None:
+        """Have the engine evaluate what the next key at *ask* will need, if it does not have it.
+
+        For idle moments: the engine lets everybody else go first, and cancelling stops it.  Never raises.
+        """
+        if self._engine is None or not self._engine.is_ready or self._gate.why_silent(ask):
+            return
+        frame = self._anchors.ahead(ask.document, ask.offset)
+        if frame is None:
+            return
+        request = self._request(ask, frame.window(ask.document.text.source, ask.offset))
+        request.n_predict, request.deadline_ms = 0, 0
+        request.session += ":ahead"  # beside what the cache has of the place where the user has been
+        self._stats.add("warming_requests")
+        try:
+            async with aclosing(self._engine.infill(request)) as chunks:
+                async for chunk in chunks:
+                    if chunk.stop_type == "limit":
+                        self._anchors.adopt(ask.document.uri, frame)
+        except (EngineError, ModelError):
+            self._stats.add("engine_failures")  # the next key meets the same failure, and reports it
+
     def forget(self, uri: str) -> None:
         """A document was closed."""
         self._anchors.forget(uri)
@@ -129,7 +151,7 @@ class Suggester:
         if self._engine is None:
             return ""
         stop = Stop(place, self._config.suggest.multiline)
-        request = self._request(ask)
+        request = self._request(ask, self._anchors.window(ask.document, ask.offset))
         key = self._store_key(request, stop.is_block)
         if self._store and (stored := await self._store.get(key)) is not None:
             self._stats.add("disk_hits")
@@ -145,8 +167,7 @@ class Suggester:
             self._store.put(key, text)
         return trim(text, place)
 
-    def _request(self, ask: Ask) -> InfillRequest:
-        window = self._anchors.window(ask.document, ask.offset)
+    def _request(self, ask: Ask, window: Window) -> InfillRequest:
         return InfillRequest(
             input_prefix=_sendable(window.prefix),
             prompt=_sendable(window.typed),
