@@ -23,6 +23,8 @@ import shutil  # noqa: E402
 import signal  # noqa: E402
 import sys  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
+from concurrent.futures import ThreadPoolExecutor  # noqa: E402
+from functools import partial  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
@@ -122,21 +124,48 @@ def to_device(tokens: Tokens, flags: Flags, device: torch.device) -> tuple[torch
     return tuple(torch.from_numpy(part).to(device, non_blocking=True) for part in (whole[:, :-1].copy(), targets))  # type: ignore[return-value]
 
 
-def train_step(run: Run, loss_sum: Any, inputs: torch.Tensor, targets: torch.Tensor) -> float:
-    """One step over a batch, `--micro-rows` rows at a time; returns the mean loss in nats per target."""
-    count = max(int((targets != NO_LOSS).sum()), 1)
-    total = torch.zeros((), device=inputs.device)
-    pairs = zip(inputs.split(run.args.micro_rows), targets.split(run.args.micro_rows), strict=True)
-    for some_inputs, some_targets in pairs:
-        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=run.half):
-            loss = loss_sum(some_inputs, some_targets) / count
-        loss.backward()
-        total += loss.detach()
+class Gradients:
+    """Works out gradients, `--micro-rows` rows at a time, on one CPU thread each where there are several.
+
+    Threads that take the next rows as they come free share the cores better than PyTorch's own threads, which wait
+    for one another at every product: beside other work those fell to a tenth (TRAINING.md).  What the threads found
+    is added up in the order of the rows, so their number changes no bit.
+    """
+
+    def __init__(self, run: Run, loss_sum: Any) -> None:
+        self._run = run
+        self._loss_sum = loss_sum
+        self._weights = list(run.model.parameters())
+        self._pool = ThreadPoolExecutor(run.args.threads, "gradients", torch.set_num_threads, (1,))
+
+    def work_out(self, inputs: torch.Tensor, targets: torch.Tensor) -> float:
+        """Leave the batch's gradients in the weights; returns the mean loss in nats per target."""
+        count = max(int((targets != NO_LOSS).sum()), 1)
+        total = torch.zeros((), device=inputs.device)
+        size = self._run.args.micro_rows
+        for loss, found in self._pool.map(partial(self._some, count), inputs.split(size), targets.split(size)):
+            total += loss
+            for weight, gradient in zip(self._weights, found, strict=True):
+                weight.grad = gradient if weight.grad is None else weight.grad.add_(gradient)
+        return float(total)
+
+    def _some(
+        self, count: int, inputs: torch.Tensor, targets: torch.Tensor
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+        """The loss of some rows, as a share of a batch with *count* targets, and its gradients."""
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self._run.half):
+            loss = self._loss_sum(inputs, targets) / count
+        return loss.detach(), torch.autograd.grad(loss, self._weights)
+
+
+def train_step(run: Run, gradients: Gradients, inputs: torch.Tensor, targets: torch.Tensor) -> float:
+    """One step over a batch; returns the mean loss in nats per target."""
+    loss = gradients.work_out(inputs, targets)
     torch.nn.utils.clip_grad_norm_(run.model.parameters(), 1.0)
     run.optimiser.step(run.factor())
     run.step += 1
     run.tokens += inputs.numel()
-    return float(total)
+    return loss
 
 
 class Journal:
@@ -189,8 +218,7 @@ class Journal:
 def train(args: argparse.Namespace, began: float) -> Run:
     """The whole of one call, whose minutes count from *began* (time.monotonic())."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if args.threads:
-        torch.set_num_threads(args.threads)
+    torch.set_num_threads(1)  # see Gradients
     torch.set_float32_matmul_precision("high")
     args.run.mkdir(parents=True, exist_ok=True)
     vocabulary = json.loads((args.store / "tokenizer.json").read_text("utf-8"))["model"]["vocab"]
@@ -211,7 +239,7 @@ def train(args: argparse.Namespace, began: float) -> Run:
     line.note(f"{run.model.size() / 1e6:.2f} M parameters on {device}, from step {run.step}")
     feed = Feed(args.store, Recipe(), shape.context, args.seed, args.workers)
     try:
-        _loop(run, loss_sum, feed, journal, line)
+        _loop(run, Gradients(run, loss_sum), feed, journal, line)
     finally:
         feed.close()
     line.note(journal.look())
@@ -219,7 +247,7 @@ def train(args: argparse.Namespace, began: float) -> Run:
     return run
 
 
-def _loop(run: Run, loss_sum: Any, feed: Feed, journal: Journal, line: Line) -> None:
+def _loop(run: Run, gradients: Gradients, feed: Feed, journal: Journal, line: Line) -> None:
     """Step after step until the call is over or someone asks to stop (SIGINT, SIGTERM: it saves first)."""
     asked: list[int] = []
     before = {number: signal.signal(number, lambda got, _: asked.append(got)) for number in (2, 15)}
@@ -228,7 +256,7 @@ def _loop(run: Run, loss_sum: Any, feed: Feed, journal: Journal, line: Line) -> 
     for batch, flags, position in feed.batches(run.args.rows, run.position):
         if run.over() or asked:
             break
-        loss = train_step(run, loss_sum, *to_device(batch, flags, device))
+        loss = train_step(run, gradients, *to_device(batch, flags, device))
         run.position = position
         rate = (run.tokens - tokens) / (time.monotonic() - since)
         journal.write(loss=round(loss, 4), rate=round(rate))
@@ -264,7 +292,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
     how.add_argument("--context", type=int, help="tokens per sequence (default: the preset's)")
     how.add_argument("--workers", type=int, default=1, help="processes that prepare batches; 0: none (default: 1)")
     how.add_argument("--precision", choices=("auto", "bf16", "f32"), default="auto", help="of products (default: auto)")
-    how.add_argument("--threads", type=int, help="of PyTorch on the CPU")
+    how.add_argument("--threads", type=int, default=1, help="that work on gradients; 1 on a GPU (default: 1)")
     how.add_argument("--seed", type=int, default=0)
     how.add_argument("--muon-rate", type=float, default=Rates().muon)
     how.add_argument("--adam-rate", type=float, default=Rates().adam)

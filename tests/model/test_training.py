@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as functional
 
 import checkpoint
 import smoke
@@ -17,7 +19,7 @@ from feed import Feed, Packer, Position
 from fimble.engine.llama import Model
 from fimble.engine.prompt import render_infill
 from fimble.engine.wire import ExtraFile, InfillRequest
-from model import PRESETS, Decoder
+from model import NO_LOSS, PRESETS, Decoder, attend
 from optimiser import Rates
 from samples import Frame, Recipe, Sample, Sampler
 from store import Store
@@ -183,20 +185,10 @@ def test_feed_goes_on_where_it_stopped(smoked: Path) -> None:
         workers.close()
 
 
-def _train(smoked: Path, run: Path, steps: int) -> dict[str, torch.Tensor]:
-    words = [
-        "--store",
-        str(smoked / "store"),
-        "--run",
-        str(run),
-        "--preset",
-        "smoke",
-        "--context",
-        "96",
-        "--workers",
-        "0",
-    ]
-    words += ["--rows", "4", "--micro-rows", "2", "--total-steps", "6", "--steps", str(steps)]
+def _train(smoked: Path, run: Path, steps: int, threads: int = 1) -> dict[str, torch.Tensor]:
+    words = ["--store", str(smoked / "store"), "--run", str(run), "--preset", "smoke", "--context", "96"]
+    words += ["--rows", "4", "--micro-rows", "1", "--threads", str(threads), "--workers", "0"]
+    words += ["--total-steps", "6", "--steps", str(steps)]
     done = train.train(train.arguments(words), time.monotonic())
     return {name: weight.detach().clone() for name, weight in done.model.named_parameters()}
 
@@ -207,6 +199,38 @@ def test_a_resumed_run_is_the_uninterrupted_run(smoked: Path, tmp_path: Path) ->
     _train(smoked, tmp_path / "halves", 3)
     halves = _train(smoked, tmp_path / "halves", 6)
     assert all(torch.equal(whole[name], halves[name]) for name in whole)
+
+
+def test_threads_change_no_bit(smoked: Path, tmp_path: Path) -> None:
+    """Rows are added up in their order, whoever was first to finish."""
+    one, four = (_train(smoked, tmp_path / str(threads), 6, threads) for threads in (1, 4))
+    assert all(torch.equal(one[name], four[name]) for name in one)
+
+
+def test_the_loss_is_pytorchs_own() -> None:
+    """Loss and gradients, worked out some tokens at a time, are those of PyTorch's cross-entropy; so is attention."""
+    torch.manual_seed(1)
+    model = Decoder(dataclasses.replace(PRESETS["smoke"], context=700))
+    tokens, targets = torch.randint(0, 512, (2, 2, 700))
+    targets[torch.rand(2, 700) < 0.25] = NO_LOSS
+    loss = model.loss_sum(tokens, targets)
+    logits = model(tokens).flatten(0, 1)
+    plain = functional.cross_entropy(logits, targets.flatten(), ignore_index=NO_LOSS, reduction="sum")
+    assert float(loss.detach()) == pytest.approx(float(plain.detach()), rel=1e-5)
+    weights = list(model.parameters())
+    for ours, theirs in zip(torch.autograd.grad(loss, weights), torch.autograd.grad(plain, weights), strict=True):
+        assert (ours - theirs).norm() <= 1e-4 * theirs.norm()
+    q, k, v = torch.randn(3, 2, 4, 700, 32)
+    expected = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+    assert (attend(q, k, v) - expected).abs().max() < 1e-5
+
+
+def test_a_batch_without_targets_is_no_loss() -> None:
+    """Rows of nothing but snippets and padding have no targets: loss zero, gradients zero, no error."""
+    model = Decoder(PRESETS["smoke"])
+    loss = model.loss_sum(torch.zeros(1, 8, dtype=torch.long), torch.full((1, 8), NO_LOSS))
+    assert float(loss.detach()) == 0.0
+    assert all(not found.any() for found in torch.autograd.grad(loss, list(model.parameters())))
 
 
 def test_a_portable_checkpoint_fits_what_travels(tmp_path: Path) -> None:
