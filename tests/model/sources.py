@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+from pathlib import Path
 
 WORDS = ["count", "items", "total", "widget", "handle", "buffer", "index", "value", "parse", "render", "queue", "node"]
 
@@ -17,3 +19,23 @@ def python_source(seed: int, functions: int = 12) -> str:
         lines += [f"    if {b} is None:", f"        raise ValueError('no {draw.choice(WORDS)} for {c}')"]
         lines += [f"    return {draw.choice(WORDS)}({b}).{draw.choice(WORDS)}", ""]
     return "\n".join(lines)
+
+
+#: What the files of `write_corpus` begin with.
+LICENCE = "# Copyright of nobody.\n# All rights given away.\n\n"
+
+
+def write_corpus(folder: Path, seed: int) -> Path:
+    """A corpus of two projects with three files each, one said to be Java; different for every seed."""
+    rows = [
+        {
+            "project": f"project-{seed}-{number % 2}",
+            "path": f"part{number}.py",
+            "language": "python" if number % 2 else "java",
+            "text": LICENCE + python_source(1000 * seed + number, 30),
+        }
+        for number in range(6)
+    ]
+    path = folder / f"corpus-{seed}.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return path
