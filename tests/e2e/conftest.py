@@ -12,12 +12,13 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from models import BUNDLED_MODEL, write_random_model
+from models import BUNDLED_MODEL
 from window import NewClient, NewWindow, Window
 
 from fimble.engine.client import EngineClient
 from fimble.engine.launch import Launcher, settings_for
 from fimble.settings import EngineConfig
+from random_model import write_random_model
 
 
 @pytest.fixture(scope="session")
