@@ -183,6 +183,14 @@ class Neovim:
         self.press("<Tab>")
         until(lambda: self.look().lines == wanted, f"a plain tab ({tab!r}) at the end of the buffer")
 
+    def stats(self) -> dict[str, int]:
+        """The counters of the server of this window."""
+        code = """
+        local client = vim.lsp.get_clients({ name = 'fimble', bufnr = 0 })[1]
+        return client:request_sync('fimble/stats', vim.empty_dict(), 5000).result
+        """
+        return dict(self.lua(code))
+
     def messages(self) -> str:
         """All that Neovim told its user."""
         return str(self.lua("return vim.api.nvim_exec2('messages', { output = true }).output"))
@@ -246,6 +254,19 @@ def test_accepts_what_the_model_says(nvim: Neovim, tmp_path: Path) -> None:
             nvim.accept(shown)
             return
     pytest.fail(f"the model said nothing at any of {len(places)} places:\n{nvim.messages()}")
+
+
+def test_moving_the_cursor_prepares_the_place(nvim: Neovim, tmp_path: Path) -> None:
+    """Neovim tells where the cursor went, and the server evaluates that place before a key is typed there."""
+    nvim.open(tmp_path / "two.py", "def first():\n    pass\n\n\n" * 20 + "def last():\n    value = ")
+    nvim.wait_for_server()
+    nvim.append("int(")
+    until(lambda: nvim.stats().get("engine_requests"), "the model to be asked")
+    nvim.press("<Esc>")
+    time.sleep(0.5)
+    before = nvim.stats().get("warming_requests", 0)
+    nvim.press("gg3j")
+    until(lambda: nvim.stats().get("warming_requests", 0) > before, "the new place to be prepared")
 
 
 def test_tab_stays_a_tab_where_there_is_no_server(nvim: Neovim) -> None:

@@ -8,6 +8,9 @@ from collections.abc import Awaitable, Callable
 #: A pause.  Short: there is seldom something to prepare, and it gives way to the next key anyway.
 IDLE_S = 0.02
 
+#: A cursor that only moves is often on its way elsewhere.
+CURSOR_IDLE_S = 0.15
+
 
 class Idle:
     """Starts *work* at the place where something happened last, when nothing else has happened for a moment.
@@ -20,10 +23,10 @@ class Idle:
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Future[None] | None = None
 
-    def expect(self, uri: str, offset: int) -> None:
+    def expect(self, uri: str, offset: int, after_s: float = IDLE_S) -> None:
         """Something happened at *offset* of a document; the user may pause now."""
         self.end()
-        self._timer = asyncio.get_running_loop().call_later(IDLE_S, self._start, uri, offset)
+        self._timer = asyncio.get_running_loop().call_later(after_s, self._start, uri, offset)
 
     def end(self) -> None:
         """The pause is over."""

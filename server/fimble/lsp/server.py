@@ -16,7 +16,7 @@ from pygls.uris import to_fs_path
 from fimble import __version__
 from fimble.core import Ask, Document, Suggestion, Trigger
 from fimble.lsp.documents import Documents
-from fimble.lsp.idle import Idle
+from fimble.lsp.idle import CURSOR_IDLE_S, Idle
 from fimble.lsp.progress import LoadingProgress
 from fimble.lsp.protocol import FimbleProtocol
 from fimble.lsp.session import Session
@@ -111,7 +111,7 @@ class FimbleServer(LanguageServer):
             _log.warning("a malformed %s message was ignored: %s", CURSOR_NOTIFICATION, type(failure).__name__)
             return
         if document := self.documents.get(at.text_document.uri):
-            self.idle.expect(document.uri, self.documents.offset_at(document, at.position))
+            self.idle.expect(document.uri, self.documents.offset_at(document, at.position), CURSOR_IDLE_S)
 
     async def _warm(self, uri: str, offset: int) -> None:
         document, suggester = self.documents.get(uri), self.session.suggester
