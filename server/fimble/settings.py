@@ -36,11 +36,12 @@ class SuggestConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     echo_min_chars: Annotated[
         int,
         Meta(
-            ge=4,
+            ge=0,
             le=200,
-            description="How many characters must repeat before a copy is shown without asking the model.",
+            description="How many characters must repeat before a copy is shown without asking the model; 0: as "
+            "suits the model.",
         ),
-    ] = 16
+    ] = 0
     completion_menu: Annotated[
         Literal["auto", "always", "never"],
         Meta(description="Also answer textDocument/completion; auto: only to editors without inline completion."),
@@ -93,6 +94,14 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             description="CPU threads while writing; 0: chosen by the size of the model and the machine.",
         ),
     ] = 0
+    cache_mb: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=100_000,
+            description="Memory for evaluated prompts that the context has no room for, in megabytes; 0: forget them.",
+        ),
+    ] = 256
     idle_minutes: Annotated[
         float,
         Meta(

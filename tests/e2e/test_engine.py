@@ -6,7 +6,9 @@ import asyncio
 import os
 import signal
 import stat
+import time
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -18,7 +20,7 @@ from window import NewClient
 from fimble import paths
 from fimble.engine.client import EngineClient
 from fimble.engine.generator import CHUNK_TOKENS
-from fimble.engine.wire import Chunk, Counters, InfillRequest
+from fimble.engine.wire import Chunk, Counters, InfillRequest, Slot
 from fimble.errors import EngineCrashed, ModelCorrupt, ModelError, ModelNotFound
 
 LONG_PREFIX = "".join(f"value_{i} = compute_something({i}, 'name', option={i % 7})\n" for i in range(400))
@@ -47,11 +49,11 @@ async def has_exited(client: EngineClient) -> int:
     return status
 
 
-async def settled(client: EngineClient) -> Counters:
-    """The counters, once they have stopped moving."""
+async def settled(client: EngineClient, still_s: float = 0.25) -> Counters:
+    """The counters, once they have stopped moving for so long."""
     before = (await client.props()).counters
     while True:
-        await asyncio.sleep(0.25)
+        await asyncio.sleep(still_s)
         after = (await client.props()).counters
         if after == before:
             return after
@@ -193,6 +195,52 @@ async def test_the_deadline_counts_the_prompt(new_client: NewClient, slow_model:
     assert (await settled(client)).prompt_tokens_evaluated == end.timings.prompt_n
 
 
+async def test_a_cold_start_answers_in_time_from_a_short_prompt(new_client: NewClient, slow_model: Path) -> None:
+    """The first answer comes within its deadline; the long prompt is evaluated meanwhile and serves the next keys."""
+    client = new_client(slow_model, context_tokens=4096)
+    await client.ensure()
+    common: dict[str, Any] = {
+        "input_prefix": LONG_PREFIX,
+        "input_suffix": "\n",
+        "n_predict": 4,
+        "deadline_ms": 1500,
+        "session": "a",
+    }
+    began = time.monotonic()
+    text, first = await text_of(client, InfillRequest(**common, prompt="val"))
+    assert time.monotonic() - began < 1.5
+    assert text
+    assert first.truncated
+    assert first.tokens_evaluated < 1024
+    counters = await settled(client, 2.0)
+    assert counters.short_prompts == 1
+    _, later = await text_of(client, InfillRequest(**common, prompt="value"))
+    assert later.timings is not None
+    assert later.tokens_evaluated > 2000
+    assert later.timings.prompt_n <= 4
+    assert (await client.props()).counters.short_prompts == 1
+
+
+async def test_a_short_prompt_disturbs_no_long_one(new_client: NewClient, slow_model: Path) -> None:
+    """While the long prompt is evaluated bit by bit between keys, nothing of it is evaluated twice."""
+    client = new_client(slow_model, context_tokens=4096)
+    await client.ensure()
+    common: dict[str, Any] = {"input_prefix": LONG_PREFIX, "n_predict": 2, "deadline_ms": 1000, "session": "a"}
+    ends = []
+    for size in range(1, 12):
+        _, end = await text_of(client, InfillRequest(**common, prompt="value_name"[:size]))
+        ends.append(end)
+        await asyncio.sleep(0.4)
+    counters = await settled(client, 2.0)
+    _, last = await text_of(client, InfillRequest(**common, prompt="value_names"))
+    assert last.timings is not None
+    assert last.timings.prompt_n <= 6
+    short = sum(end.timings.prompt_n for end in ends if end.timings and end.tokens_evaluated < 1024)
+    # A decode that is broken off for a key is evaluated again.
+    again = CHUNK_TOKENS * (counters.decode_aborts + 1) + 100
+    assert counters.prompt_tokens_evaluated <= last.tokens_evaluated + short + again
+
+
 async def test_an_idle_engine_ends_and_cleans_up(new_client: NewClient) -> None:
     """An engine that nobody asks ends by itself, with status 0, and leaves no address behind."""
     client = new_client(idle_minutes=0.005)
@@ -290,6 +338,32 @@ async def test_text_that_spells_control_tokens_is_text(new_client: NewClient) ->
     assert end.tokens_evaluated > end_plain.tokens_evaluated + 6
 
 
+async def test_the_engine_says_what_it_does_and_never_what_it_reads(new_client: NewClient) -> None:
+    """/slots and /metrics tell who is served and what was counted, in numbers and hashes; no text, no session name."""
+    client = new_client()
+    request = InfillRequest(input_prefix="secret_name = 1\n", prompt="secret", n_predict=3, session="window:file")
+    _, end = await text_of(client, request)
+    found = client.launcher.endpoint()
+    assert found is not None
+    assert end.timings is not None
+    async with aiohttp.ClientSession("http://engine", connector=aiohttp.UnixConnector(found.socket)) as http:
+        slots_text = await (await http.get("/slots")).text()
+        response = await http.get("/metrics")
+        metrics_text = await response.text()
+    assert response.content_type == "text/plain"
+    slots = msgspec.json.decode(slots_text, type=list[Slot])
+    (used,) = [slot for slot in slots if slot.session]
+    assert (len(slots), used.is_processing, used.n_ctx) == (8, False, 512)
+    assert used.n_prompt_tokens >= end.tokens_evaluated
+    assert "secret" not in slots_text + metrics_text
+    assert "window" not in slots_text + metrics_text
+    numbers = dict(line.rsplit(" ", 1) for line in metrics_text.split("\n") if line and not line.startswith("#"))
+    assert float(numbers["llamacpp:tokens_predicted_total"]) == end.timings.predicted_n
+    assert float(numbers["llamacpp:prompt_tokens_total"]) == end.timings.prompt_n
+    assert float(numbers["fimble_requests_total"]) == 1
+    assert float(numbers["llamacpp:requests_processing"]) == 0
+
+
 async def test_what_is_no_request_is_refused(new_client: NewClient) -> None:
     """Malformed requests get 4xx answers, and the engine goes on."""
     client = new_client()
@@ -300,6 +374,7 @@ async def test_what_is_no_request_is_refused(new_client: NewClient) -> None:
         for path, body in (
             ("/infill", b"not json"),
             ("/infill", b'{"n_predict": "many"}'),
+            ("/infill", b'{"priority": "urgent"}'),
             ("/completion", b'{"prompt": [99999999]}'),
             ("/completion", b'{"prompt": [-1]}'),
             ("/completion", b'{"prompt": []}'),

@@ -33,6 +33,7 @@ def test_equal_settings_have_the_same_key() -> None:
         ("threads", 1),
         ("idle_minutes", 15.5),
         ("transport", "tcp"),
+        ("cache_mb", 64),
     ],
 )
 def test_every_field_makes_another_key(field: str, value: Any) -> None:
@@ -43,7 +44,8 @@ def test_every_field_makes_another_key(field: str, value: Any) -> None:
 def test_no_field_is_forgotten_above() -> None:
     """A field that is added to the settings needs a line in the test above."""
     fields = {field.name for field in msgspec.structs.fields(EngineSettings)}
-    assert fields == {"model_path", "model_digest", "context_tokens", "threads", "idle_minutes", "transport"}
+    engine = {"context_tokens", "threads", "cache_mb", "idle_minutes", "transport"}
+    assert fields == {"model_path", "model_digest"} | engine
 
 
 @pytest.mark.parametrize("name", ["__version__", "PROTOCOL"])
@@ -65,7 +67,7 @@ def test_the_transport_decides_on_a_socket(tmp_path: Path, transport: str, has_s
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:
     """Every field of an endpoint comes back, found by its key or in the list of all."""
-    written = Endpoint(key="k", model_path="/ü.gguf", port=4321, token="secret", pid=7, started=1.5)
+    written = Endpoint(key="k", model_path="/ü.gguf", port=4321, token="secret", pid=7, command=["a"])
     written.write(tmp_path / "k.json")
     assert endpoint.read(tmp_path, "k") == written
     assert endpoint.read_all(tmp_path) == [written]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from fimble.engine.generator import CHUNK_TOKENS, Generator, Job
-from fimble.engine.llama import Context, Decoded, Model
+from fimble.engine.generator import CHUNK_TOKENS, Generator
+from fimble.engine.job import Job
+from fimble.engine.llama import Context, Decoded, Model, Part
 from fimble.engine.wire import Chunk, CompletionRequest, Counters, InfillRequest, Timings
 from fimble.errors import EngineError
 
@@ -32,14 +33,20 @@ class Engine:
         chunks: list[Chunk] = []
 
         def emit(item: Chunk | Exception) -> None:
-            assert isinstance(item, Chunk)
+            if isinstance(item, Exception):
+                raise item
             chunks.append(item)
             on_chunk(job, item)
 
-        job = Job(InfillRequest(**request), emit)
-        self.generator.serve(job)
+        job = self.job = Job(InfillRequest(**request), emit)
+        self.serve(job)
         assert [chunk.stop for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
         return chunks
+
+    def serve(self, *jobs: Job) -> None:
+        """Decode after decode, until every job has its end."""
+        while waiting := [job for job in jobs if not job.is_done]:
+            self.generator.step(waiting)
 
     def logits_after(self, **request: Any) -> npt.NDArray[np.float32]:
         """The logits at the end of a prompt."""
@@ -184,7 +191,7 @@ def test_an_answer_ends_with_the_models_own_token(
     """A control token ends the answer and is not part of its text."""
     engine = new_engine()
     tokens = iter([*model.vocab.tokenize("abc")[:1], 0])
-    monkeypatch.setattr("fimble.engine.generator.Sampler.pick", lambda _self, _logits: next(tokens))
+    monkeypatch.setattr("fimble.engine.run.Sampler.pick", lambda *_: next(tokens))
     chunks = engine.run(input_prefix="x", n_predict=40)
     assert chunks[-1].stop_type == "eos"
     assert model.vocab.tokenize("abc")[:1] == model.vocab.tokenize("".join(chunk.content for chunk in chunks))
@@ -195,7 +202,7 @@ def test_a_job_that_ended_before_costs_nothing(model: Model, new_context: NewCon
     """A request whose client went away, or whose time was up, in the queue is not evaluated at all."""
     engine = Engine(model, new_context())
     chunks: list[Chunk | Exception] = []
-    engine.generator.serve(Job(InfillRequest(input_prefix=PREFIX), chunks.append, ended_by=reason))
+    engine.serve(Job(InfillRequest(input_prefix=PREFIX), chunks.append, ended_by=reason))
     assert [(chunk.stop, chunk.stop_type) for chunk in chunks if isinstance(chunk, Chunk)] == [(True, reason)]
     assert engine.counters == Counters(cancelled=int(reason == "cancelled"))
 
@@ -219,20 +226,21 @@ def test_a_prompt_that_is_aborted_keeps_what_was_evaluated(
 ) -> None:
     """Chunks that were done before an abort are not computed again."""
     engine = new_engine()
-    decode = engine.context.decode
+    decode = engine.context.decode_together
     done: list[int] = []
 
-    def abort_in_the_third(tokens: Any, seq: int, start: int) -> Decoded:
+    def abort_in_the_third(parts: Sequence[Part]) -> Decoded:
         if len(done) == 2:
+            engine.job.ended_by = "cancelled"
             engine.context.abort()
-        done.append(len(tokens))
-        return decode(tokens, seq, start)
+        done.append(len(parts))
+        return decode(parts)
 
-    monkeypatch.setattr(engine.context, "decode", abort_in_the_third)
+    monkeypatch.setattr(engine.context, "decode_together", abort_in_the_third)
     first = engine.run(input_prefix=PREFIX)
     assert (timings(first).prompt_n, engine.counters.decode_aborts) == (2 * CHUNK_TOKENS, 1)
     engine.context.resume()
-    monkeypatch.setattr(engine.context, "decode", decode)
+    monkeypatch.setattr(engine.context, "decode_together", decode)
     assert timings(engine.run(input_prefix=PREFIX)).cache_n == 2 * CHUNK_TOKENS
 
 
@@ -242,23 +250,24 @@ def test_a_decode_that_ends_badly_leaves_no_trace(
 ) -> None:
     """Whatever a failed decode left in the cache is not taken for something that was evaluated."""
     engine = new_engine()
-    decode = engine.context.decode
+    decode = engine.context.decode_together
 
-    def end_badly(tokens: Any, seq: int, start: int) -> Decoded:
-        status = decode(tokens, seq, start)
-        if start == 0:
+    def end_badly(parts: Sequence[Part]) -> Decoded:
+        status = decode(parts)
+        if parts[0].start == 0:
             return status
         if how == "failed":
             raise EngineError("code -3")
+        engine.job.ended_by = "cancelled"
         return Decoded.ABORTED
 
-    monkeypatch.setattr(engine.context, "decode", end_badly)
+    monkeypatch.setattr(engine.context, "decode_together", end_badly)
     if how == "failed":
         with pytest.raises(EngineError, match="code -3"):
             engine.run(input_prefix=PREFIX)
     else:
         engine.run(input_prefix=PREFIX)
-    monkeypatch.setattr(engine.context, "decode", decode)
+    monkeypatch.setattr(engine.context, "decode_together", decode)
     assert timings(engine.run(input_prefix=PREFIX, n_predict=1)).cache_n == CHUNK_TOKENS
 
 
@@ -276,8 +285,9 @@ def test_probabilities_come_with_every_token(new_engine: NewEngine) -> None:
 def test_an_empty_plain_prompt_is_refused(model: Model, new_context: NewContext) -> None:
     """There is nothing that an answer to an empty prompt could start from, and the engine goes on."""
     engine = Engine(model, new_context())
-    with pytest.raises(ValueError, match="empty"):
-        engine.generator.serve(Job(CompletionRequest(prompt=""), lambda _item: None))
+    answers: list[Chunk | Exception] = []
+    engine.serve(Job(CompletionRequest(prompt=""), answers.append))
+    assert [type(answer) for answer in answers] == [ValueError]
     assert engine.run(input_prefix="x", n_predict=1)[-1].stop
 
 

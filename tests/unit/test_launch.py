@@ -54,45 +54,56 @@ def test_settings_say_everything_about_an_engine(tmp_path: Path) -> None:
     assert (made.context_tokens, made.threads, made.idle_minutes, made.transport) == (300, 3, 2.0, "tcp")
 
 
-def found(pid: int, started: float) -> Endpoint:
-    return Endpoint(key="k", model_path="/m.gguf", pid=pid, started=started)
+def found(pid: int) -> Endpoint:
+    return Endpoint(key="k", model_path="/m.gguf", pid=pid, command=psutil.Process(pid).cmdline())
 
 
 def test_a_running_process_is_alive() -> None:
-    """The process that wrote an endpoint after it started is alive."""
-    assert launch.is_alive(found(os.getpid(), time.time()))
+    """The process that wrote an endpoint is alive."""
+    assert launch.is_alive(found(os.getpid()))
 
 
 def test_an_ended_process_is_not_alive() -> None:
     """An engine that was killed is gone, also while its endpoint file is still there."""
-    child = subprocess.Popen([sys.executable, "-c", ""])
-    child.wait(30)
-    assert not launch.is_alive(found(child.pid, time.time()))
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        written = found(child.pid)
+        assert launch.is_alive(written)
+    assert not launch.is_alive(written)
 
 
 def test_a_recycled_number_is_not_alive() -> None:
-    """A younger process that got the old engine's number is not taken for it."""
-    created = psutil.Process().create_time()
-    assert not launch.is_alive(found(os.getpid(), created - 60))
+    """Another process that got the old engine's number is not taken for it."""
+    written = found(os.getpid())
+    written.command = [*written.command, "{}"]
+    assert not launch.is_alive(written)
+
+
+def test_a_clock_that_was_set_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step of the clock, forwards or backwards, hides no engine and brings none back."""
+    written, now = found(os.getpid()), time.time()
+    for step in (-86_400, 86_400):
+        monkeypatch.setattr(time, "time", lambda step=step: now + step)
+        monkeypatch.setattr(psutil.Process, "create_time", lambda _self, step=step: time.time() + step)
+        assert launch.is_alive(written)
 
 
 def test_a_zombie_is_not_alive() -> None:
     """A process that ended and that nobody has waited for answers no request."""
-    child = subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE)
-    assert child.stdout is not None
-    child.stdout.read()  # the end of its output: it is ending
-    psutil.Process(child.pid)
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert child.stdin is not None
+    written = found(child.pid)
+    child.stdin.close()
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-    assert not launch.is_alive(found(child.pid, time.time()))
+    assert not launch.is_alive(written)
     child.wait(30)
 
 
 def test_only_living_engines_are_listed(tmp_path: Path) -> None:
     """The endpoint of a killed engine and a file that is none are left out."""
-    Endpoint(key="a", model_path="/a.gguf", pid=os.getpid(), started=time.time()).write(tmp_path / "a.json")
-    Endpoint(key="b", model_path="/b.gguf", pid=2**22 + 1, started=time.time()).write(tmp_path / "b.json")
+    found(os.getpid()).write(tmp_path / "a.json")
+    Endpoint(key="b", model_path="/b.gguf", pid=2**22 + 1).write(tmp_path / "b.json")
     (tmp_path / "c.json").write_text("{")
-    assert [engine.key for engine in launch.running_engines(tmp_path)] == ["a"]
+    assert [engine.pid for engine in launch.running_engines(tmp_path)] == [os.getpid()]
 
 
 def test_an_engine_that_ignores_the_polite_signal_is_killed() -> None:
@@ -101,7 +112,7 @@ def test_an_engine_that_ignores_the_polite_signal_is_killed() -> None:
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         child.stdout.read(1)
-        engine = found(child.pid, time.time())
+        engine = found(child.pid)
         assert launch.stop(engine, timeout_s=0.1)
         assert not launch.is_alive(engine)
         assert child.wait(30) == -9

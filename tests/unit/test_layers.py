@@ -17,6 +17,8 @@ PACKAGE = Path(fimble.__file__).resolve().parent
 ENGINE_SERVER = (
     *("engine.server", "engine.app", "engine.scheduler", "engine.generator", "engine.sequences"),
     *("engine.sampling", "engine.answer", "engine.prompt", "engine.llama", "engine.probe"),
+    *("engine.job", "engine.run", "engine.healing", "engine.costs", "engine.drafts", "engine.shelf"),
+    *("engine.metrics", "engine.progressive", "engine.tuning", "engine.pressure"),
 )
 
 #: From the ground up.  A layer is a row of rooms; a room is the names that begin its modules.  A module may
@@ -52,6 +54,7 @@ OWNERS = {
     "aiohttp": ("engine.client",),
     "starlette": ("engine.app",),
     "uvicorn": ("engine.server",),
+    "prometheus_client": ("engine.metrics",),
     "typer": ("cli",),
     "rich": ("cli",),
 }

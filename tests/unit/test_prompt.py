@@ -177,3 +177,22 @@ def test_an_id_that_does_not_exist_is_refused(token: int) -> None:
     """An id outside the vocabulary, which llama.cpp would not survive, is the client's error."""
     with pytest.raises(ValueError, match="vocabulary"):
         render_completion(CompletionRequest(prompt=[1, token]), VOCAB, 512)
+
+
+def test_a_long_file_leaves_room_for_snippets() -> None:
+    """What was chosen from other files is in the prompt, also where this file alone would fill it."""
+    long = "value = compute(value)\n" * 400
+    extra = ExtraFile("b.py", "def helper(value):\n    return value + 1\n")
+    without = render(infill(input_prefix=long, input_suffix=long, n_predict=16))
+    prompt = render(infill(input_prefix=long, input_suffix=long, n_predict=16, input_extra=[extra]))
+    snippet = VOCAB.tokenize(f"{extra.filename}\n{extra.text}\n")
+    assert prompt.tokens[1 : 1 + len(snippet)] == snippet
+    assert abs(len(prompt.tokens) - len(without.tokens)) <= 512 // 4
+
+
+def test_snippets_take_three_tenths_at_most_of_a_long_files_room() -> None:
+    """However many snippets come, the file keeps the larger part."""
+    long = "value = compute(value)\n" * 400
+    extras = [ExtraFile(f"{n}.py", "return value + 1\n" * 3) for n in range(50)]
+    prompt = render(infill(input_prefix=long, input_suffix=long, n_predict=16, input_extra=extras))
+    assert 512 * 0.1 < prompt.tokens.index(FIM.prefix) < 512 * 0.3

@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from fimble.engine.generator import CHUNK_TOKENS, Job
+from fimble.engine.generator import CHUNK_TOKENS
+from fimble.engine.job import Job
 from fimble.engine.llama import Decoded
 from fimble.engine.scheduler import _MAX_WAITING, Scheduler
 from fimble.engine.wire import Chunk, EngineSettings, InfillRequest
@@ -54,6 +55,17 @@ class Asked(Job):
             if item.stop:
                 return item
 
+    def text(self) -> str:
+        """The whole answer, waited for."""
+        text = ""
+        while True:
+            item = self.answers.get(timeout=PATIENCE_S)
+            if isinstance(item, Exception):
+                raise item
+            text += item.content
+            if item.stop:
+                return text
+
     def ended_at_once(self) -> Chunk | None:
         """The end of the answer if it is there already."""
         try:
@@ -71,9 +83,9 @@ class Held:
     def __init__(self, scheduler: Scheduler) -> None:
         context = scheduler._context
         assert context is not None
-        self._context, self._decode = context, context.decode
+        self._context, self._decode = context, context.decode_together
         self._entered, self._go = threading.Event(), threading.Event()
-        vars(self._context)["decode"] = self._wait
+        vars(self._context)["decode_together"] = self._wait
 
     def _wait(self, *args: Any) -> Decoded:
         self._entered.set()
@@ -84,8 +96,18 @@ class Held:
         assert self._entered.wait(PATIENCE_S)
 
     def let_go(self) -> None:
-        vars(self._context).pop("decode", None)
+        vars(self._context).pop("decode_together", None)
         self._go.set()
+
+
+def noting(order: list[str], name: str, job: Asked) -> Callable[[Chunk | Exception], None]:
+    """An `emit` that also notes whose it was."""
+
+    def emit(item: Chunk | Exception) -> None:
+        order.append(name)
+        job.answers.put(item)
+
+    return emit
 
 
 @pytest.fixture
@@ -140,7 +162,7 @@ def test_a_running_request_ends_for_a_newer_one(scheduler: Scheduler, run: Run) 
 def test_a_waiting_request_ends_for_a_newer_one(scheduler: Scheduler, run: Run) -> None:
     """A request that waits is answered the moment it is replaced, and is never evaluated."""
     held = run(Asked(input_prefix="x", n_predict=1))
-    old, new = (Asked(input_prefix=PREFIX, session="a", n_predict=n) for n in (60, 0))
+    old, new = (Asked(input_prefix=PREFIX, session="a", n_predict=n) for n in (60, 1))
     scheduler.submit(old)
     scheduler.submit(new)
     ended = old.ended_at_once()
@@ -162,32 +184,72 @@ def test_other_sessions_are_left_alone(scheduler: Scheduler, run: Run) -> None:
     assert scheduler.counters.cancelled == 0
 
 
-def test_running_warming_gives_way(scheduler: Scheduler, run: Run) -> None:
-    """Somebody who waits ends what is only prepared, within one chunk, and warming's own work is kept."""
-    warming = Asked(input_prefix=PREFIX, session="a", n_predict=0)
+@pytest.mark.parametrize(
+    "lower", [{"n_predict": 0}, {"n_predict": 3, "priority": "warming"}, {"n_predict": 3, "priority": "speculative"}]
+)
+def test_a_less_urgent_request_waits_and_goes_on(scheduler: Scheduler, run: Run, lower: dict[str, Any]) -> None:
+    """Somebody who waits comes first, within one chunk; then the other goes on from where it was."""
+    first = Asked(input_prefix=PREFIX, session="a", **lower)
     asking = Asked(input_prefix="x", session="b", n_predict=2)
-    held = run(warming)
+    order: list[str] = []
+    held = run(first)
+    for job, name in ((first, "first"), (asking, "asking")):
+        job.emit = noting(order, name, job)
     scheduler.submit(asking)
     held.let_go()
-    end = warming.last()
-    assert end.stop_type == "cancelled"
+    end, end_asking = first.last(), asking.last()
+    assert {end_asking.stop_type, end.stop_type} <= set(COMPLETE)
+    assert order.index("first") > order.index("asking")
+    assert "asking" not in order[order.index("first") :]
     assert end.timings is not None
-    assert end.timings.prompt_n <= CHUNK_TOKENS < end.tokens_evaluated
-    assert asking.last().stop_type in COMPLETE
+    assert end.timings.cache_n + end.timings.prompt_n == end.tokens_evaluated, "something was evaluated twice"
+    assert end.timings.queued_ms > 0
+    assert scheduler.counters.cancelled == 0
 
 
-def test_waiting_warming_gives_way(scheduler: Scheduler, run: Run) -> None:
-    """Warming that has not begun is dropped at once when somebody asks."""
-    held = run(Asked(input_prefix="x", n_predict=1))
-    warming = Asked(input_prefix=PREFIX, session="a", n_predict=0)
-    asking = Asked(input_prefix="y", session="b", n_predict=1)
-    scheduler.submit(warming)
-    scheduler.submit(asking)
-    ended = warming.ended_at_once()
-    assert ended is not None
-    assert ended.stop_type == "cancelled"
+def test_a_decode_for_less_urgent_work_is_broken_off(scheduler: Scheduler, run: Run) -> None:
+    """Who is more urgent does not even wait for the chunk under way; one of the same class does."""
+    same, more = Asked(input_prefix="y", session="c", n_predict=0), Asked(input_prefix="x", session="b", n_predict=2)
+    held = run(Asked(input_prefix=PREFIX, session="a", n_predict=0))
+    scheduler.submit(same)
+    scheduler.submit(more)
     held.let_go()
-    assert asking.last().stop_type in COMPLETE
+    assert more.last().stop_type == same.last().stop_type == "limit"
+    assert scheduler.counters.decode_aborts == 1
+
+
+def test_a_request_joins_those_of_its_class_at_once(scheduler: Scheduler, run: Run) -> None:
+    """Two windows that ask are served together: the second does not wait for the end of the first."""
+    long = Asked(input_prefix=PREFIX, session="a", n_predict=200)
+    short = Asked(input_prefix="x", session="b", n_predict=2)
+    held = run(long)
+    scheduler.submit(short)
+    held.let_go()
+    assert short.last().stop_type == "limit"
+    assert not long.is_done
+    scheduler.end(long, "cancelled")
+    assert long.last().stop_type == "cancelled"
+    assert scheduler.counters.decode_sequences > scheduler.counters.decodes
+
+
+def test_one_of_two_in_a_decode_can_leave(scheduler: Scheduler, run: Run) -> None:
+    """A decode that is for somebody else, too, is not broken off; who stays gets the answer it gets alone."""
+    alone = Asked(input_prefix=PREFIX, prompt="x = function_", n_predict=12)
+    scheduler.submit(alone)
+    stays, leaves = (Asked(input_prefix=PREFIX, prompt=p, n_predict=12) for p in ("x = function_", "y = fun"))
+    expected = alone.text()
+
+    def leave(item: Chunk | Exception) -> None:
+        leaves.answers.put(item)
+        scheduler.end(leaves, "cancelled")
+
+    leaves.emit = leave
+    held = run(Asked(input_prefix="x", n_predict=1))
+    for job in (stays, leaves):
+        scheduler.submit(job)
+    held.let_go()
+    assert stays.text() == expected
+    assert leaves.last().stop_type == "cancelled"
 
 
 def test_warming_ends_nobody(scheduler: Scheduler, run: Run) -> None:
@@ -254,6 +316,41 @@ def test_too_much_waiting_is_refused(scheduler: Scheduler, run: Run) -> None:
     held.let_go()
     assert {job.last().stop_type for job in waiting} == {"limit"}
     assert scheduler.counters.requests == _MAX_WAITING + 1
+
+
+def test_a_full_queue_still_takes_what_is_more_urgent(scheduler: Scheduler, run: Run) -> None:
+    """When too much is waiting, the newest of the least urgent requests is thrown out, and told at once."""
+    held = run(Asked(input_prefix="x", n_predict=1))
+    warming = [Asked(input_prefix="y", n_predict=0) for _ in range(2)]
+    asking = [Asked(input_prefix="x", n_predict=1) for _ in range(_MAX_WAITING)]
+    for job in [*warming, *asking]:
+        scheduler.submit(job)
+    for job in warming:
+        assert isinstance(job.answers.get_nowait(), EngineOverloaded)
+    with pytest.raises(EngineOverloaded):
+        scheduler.submit(Asked(input_prefix="z", n_predict=0))
+    held.let_go()
+    assert {job.last().stop_type for job in asking} == {"limit"}
+    assert scheduler.counters.overloaded == 3
+
+
+def test_what_is_less_urgent_ends_nothing_that_is_more(scheduler: Scheduler, run: Run) -> None:
+    """Within a session, preparing ends older preparing only; an interactive request ends everything."""
+    held = run(Asked(input_prefix="x", n_predict=1))
+    kinds: list[dict[str, Any]] = [{"n_predict": 0}, {"priority": "speculative", "n_predict": 1}, {"n_predict": 1}]
+    old = [Asked(input_prefix=f"{n}", session="a", **kind) for n, kind in enumerate(reversed(kinds))]
+    for job in old:
+        scheduler.submit(job)
+    assert not any(job.answers.qsize() for job in old)
+    new = [Asked(input_prefix=f"{n}", session="a", **kind) for n, kind in enumerate(kinds)]
+    for job, gone in zip(new[:2], (old[2], old[1]), strict=True):
+        scheduler.submit(job)
+        assert gone.ended_at_once() is not None
+    assert old[0].ended_at_once() is None
+    scheduler.submit(new[2])
+    assert all(job.ended_at_once() for job in (old[0], new[0], new[1]))
+    held.let_go()
+    assert new[2].last().stop_type == "limit"
 
 
 def test_the_counters_tell_what_was_done(scheduler: Scheduler, run: Run) -> None:

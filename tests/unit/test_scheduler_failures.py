@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fimble.engine.generator import Job
+from fimble.engine.job import Job
 from fimble.engine.scheduler import Scheduler
 from fimble.engine.wire import Chunk, CompletionRequest, EngineSettings, InfillRequest
 from fimble.errors import EngineError, ModelNotFound

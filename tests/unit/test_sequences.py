@@ -26,15 +26,17 @@ def tokens(*runs: tuple[int, int]) -> Tokens:
 
 def evaluate(context: Context, sequences: Sequences, prompt: Tokens, session: str) -> tuple[Sequence, int]:
     """What the generator does with a prompt; returns its sequence and how much of it was there."""
-    sequence, reused = sequences.acquire(prompt, session)
+    sequence, reused = sequences.acquire(list(prompt), session)
     assert sequence.tokens == list(prompt[:reused])
     assert reused < len(prompt)
+    sequence.is_held = True
     for at in range(reused, len(prompt), context.n_batch):
         chunk = prompt[at : at + context.n_batch]
         while (status := context.decode(chunk, sequence.id, at)) is Decoded.FULL:
-            assert sequences.evict_one(keep=sequence)
+            assert sequences.evict_one()
         assert status is Decoded.OK
         sequence.tokens.extend(chunk)
+    sequence.is_held = False
     return sequence, reused
 
 
@@ -144,7 +146,7 @@ def test_a_session_branches_into_its_own_sequence(context: Context, sequences: S
 def test_an_aborted_decode_leaves_mirror_and_cache_equal(context: Context, sequences: Sequences) -> None:
     """After an abort the mirror believes the cache, and what was evaluated before is still reused."""
     prompt = tokens((10, 64), (11, 64))
-    sequence, _ = sequences.acquire(prompt, "a")
+    sequence, _ = sequences.acquire(list(prompt), "a")
     assert context.decode(prompt[:64], sequence.id, 0) is Decoded.OK
     sequence.tokens.extend(prompt[:64])
     context.abort()
@@ -180,11 +182,12 @@ def test_eviction_frees_the_longest_unused(context: Context, sequences: Sequence
     old, _ = evaluate(context, sequences, tokens((11, 70)), "b")
     new, _ = evaluate(context, sequences, tokens((12, 70)), "c")
     evaluate(context, sequences, tokens((10, 71)), "a")
-    assert sequences.evict_one(keep=kept)
+    kept.is_held = True
+    assert sequences.evict_one()
     assert (len(old.tokens), context.length(old.id)) == (0, 0)
     assert len(new.tokens) == 70
-    assert sequences.evict_one(keep=kept)
-    assert not sequences.evict_one(keep=kept)
+    assert sequences.evict_one()
+    assert not sequences.evict_one()
     assert len(kept.tokens) == 71
 
 
@@ -199,7 +202,7 @@ def test_the_mirror_is_always_true(asked: list[tuple[Tokens, str]]) -> None:
     context = Context(MODEL, n_ctx=256, n_seq=3, n_batch=64, threads=1, threads_batch=1)
     sequences = Sequences(context, 3)
     for prompt, session in asked:
-        best = max(common_prefix(sequence.tokens, prompt) for sequence in sequences._all)
+        best = max(common_prefix(sequence.tokens, list(prompt)) for sequence in sequences._all)
         sequence, reused = evaluate(context, sequences, prompt, session)
         assert reused == min(best, len(prompt) - 1)
         assert sequence.tokens == list(prompt)
@@ -209,6 +212,6 @@ def test_the_mirror_is_always_true(asked: list[tuple[Tokens, str]]) -> None:
 @given(st.lists(st.integers(0, 2)), st.lists(st.integers(0, 2)))
 def test_the_common_prefix_is_that(a: list[int], b: list[int]) -> None:
     """The halving search finds the first difference."""
-    length = common_prefix(a, tuple(b))
+    length = common_prefix(a, b)
     assert a[:length] == b[:length]
     assert a[length : length + 1] != b[length : length + 1] or length == min(len(a), len(b))

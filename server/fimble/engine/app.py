@@ -17,7 +17,8 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from fimble import __version__
-from fimble.engine.generator import Job
+from fimble.engine import metrics
+from fimble.engine.job import Job
 from fimble.engine.scheduler import Scheduler
 from fimble.engine.wire import (
     PROTOCOL,
@@ -41,6 +42,9 @@ Send = Callable[[Message], Awaitable[None]]
 #: A prompt is at most some hundred kilobytes; anything near this is a mistake.
 _MAX_BODY_BYTES = 32 * 1024 * 1024
 
+#: Who only looks does not keep an idle engine alive.
+_LOOKS = ("/health", "/props", "/slots", "/metrics")
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -59,6 +63,8 @@ class App:
         routes = [
             Route("/health", _Endpoint(self._health), methods=["GET"]),
             Route("/props", _Endpoint(self._props), methods=["GET"]),
+            Route("/slots", _Endpoint(self._slots), methods=["GET"]),
+            Route("/metrics", _Endpoint(self._metrics), methods=["GET"]),
             Route("/infill", _Endpoint(self._infill), methods=["POST"]),
             Route("/completion", _Endpoint(self._completion), methods=["POST"]),
             Route("/v1/completions", _Endpoint(self._openai), methods=["POST"]),
@@ -78,7 +84,7 @@ class App:
             await self._router(scope, receive, send)
         finally:
             self.in_flight -= 1
-            if scope["path"] not in ("/health", "/props"):
+            if scope["path"] not in _LOOKS:
                 self.last_used = time.monotonic()
 
     def idle_seconds(self) -> float:
@@ -109,10 +115,20 @@ class App:
             model_description=model.description if model else "",
             n_params=model.n_params if model else 0,
             n_ctx=scheduler.n_ctx,
+            can_roll_back=not (model and model.why_no_roll_back),
+            why_no_roll_back=model.why_no_roll_back if model else "",
             settings=scheduler.settings,
             counters=scheduler.counters,
         )
         await _json(send, 200, props)
+
+    async def _slots(self, _receive: Receive, send: Send) -> None:
+        await _json(send, 200, self.scheduler.slots())
+
+    async def _metrics(self, _receive: Receive, send: Send) -> None:
+        processing, deferred = self.scheduler.load
+        body = await asyncio.to_thread(metrics.render, self.scheduler.counters, processing, deferred)
+        await _send_body(send, 200, body, metrics.CONTENT_TYPE)
 
     async def _infill(self, receive: Receive, send: Send) -> None:
         request = await _body(receive, InfillRequest)
@@ -240,7 +256,8 @@ async def _send_stream(
             await send({"type": "http.response.body", "body": _event(shape(chunk)), "more_body": True})
     except Exception as error:
         # The status line is gone already: llama-server sends such an error as an event, too.
-        body = ErrorBody(code=500, message=str(error), type=type(error).__name__)
+        code = 503 if isinstance(error, EngineOverloaded) else 500
+        body = ErrorBody(code=code, message=str(error), type=type(error).__name__)
         await send({"type": "http.response.body", "body": _event(ErrorAnswer(body)), "more_body": True})
     await send({"type": "http.response.body", "body": done, "more_body": False})
 
@@ -258,8 +275,11 @@ def _as_openai(chunk: Chunk) -> dict[str, Any]:
 
 
 async def _json(send: Send, status: int, item: Any) -> None:
-    body = _encode(item)
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await _send_body(send, status, _encode(item), "application/json")
+
+
+async def _send_body(send: Send, status: int, body: bytes, kind: str) -> None:
+    headers = [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

@@ -27,7 +27,8 @@ class Endpoint(msgspec.Struct, kw_only=True, omit_defaults=True):
     port: int = 0
     token: str = ""
     pid: int = 0
-    started: float = 0.0
+    command: list[str] = []
+    """The command line of the process: with it, a number that another process has been given since is found out."""
 
     @classmethod
     def for_engine(cls, folder: Path, settings: EngineSettings) -> Endpoint:

@@ -1,170 +1,274 @@
-"""From a prompt to an answer: evaluate what the cache does not have, then write token by token."""
+"""From prompts to answers: one decode after another, each with tokens of every job that is served."""
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-from fimble.engine.answer import Answer
-from fimble.engine.llama import Context, Decoded, Model
-from fimble.engine.prompt import Prompt, render_completion, render_infill
-from fimble.engine.sampling import Sampler, describe
-from fimble.engine.sequences import Sequence, Sequences
-from fimble.engine.wire import Chunk, CompletionRequest, Counters, InfillRequest, Timings
-from fimble.errors import EngineError
+from fimble.engine.costs import Costs
+from fimble.engine.drafts import Draft, Drafts
+from fimble.engine.healing import Healing, Pieces, take_back
+from fimble.engine.job import Job, Priority
+from fimble.engine.llama import Context, Decoded, Model, Part
+from fimble.engine.progressive import context_for
+from fimble.engine.prompt import render_completion, render_infill
+from fimble.engine.run import Run
+from fimble.engine.sequences import Sequences
+from fimble.engine.wire import Chunk, Counters, InfillRequest
+from fimble.errors import EngineError, FimbleError
 
-#: Tokens in one llama_decode of a prompt.  Small enough that a long prompt yields soon, large enough that
-#: llama.cpp's matrix kernels are busy.
+_log = logging.getLogger("fimble.engine")
+
+#: The most tokens in one llama_decode.  From 64 on, llama.cpp's attention works in tiles: a prompt of 1,900
+#: tokens is evaluated 1.75 times as fast as with 63 (45 M, one core), for which logits may be accepted to differ
+#: by the rounding of another order of sums.  128 gains another 4 % and would double the wait for a place.
 CHUNK_TOKENS = 64
 
 
-@dataclass(eq=False, slots=True)
-class Job:
-    """One request on its way.  *emit* is called on the inference thread; the last chunk has ``stop`` set."""
+class Turn(NamedTuple):
+    """What one run gets in a decode; *guesses* are the last of its *tokens*."""
 
-    request: InfillRequest | CompletionRequest
-    emit: Callable[[Chunk | Exception], None]
-    arrived: float = field(default_factory=time.monotonic)
-    ended_by: str = ""
-    """Why the job must end early (``cancelled`` or ``deadline``), empty while it may go on."""
-
-    @property
-    def is_warming(self) -> bool:
-        return self.request.n_predict == 0
+    run: Run
+    tokens: list[int]
+    outputs: int
+    guesses: int = 0
 
 
 class Generator:
-    """Evaluates one job's prompt and writes its answer.  Belongs to the inference thread."""
+    """Serves jobs, several at a time.  Belongs to the inference thread.
 
-    def __init__(self, model: Model, context: Context, n_ctx: int, sequences: int, counters: Counters) -> None:
+    *cache_bytes* may be used for sequences put aside; *prepare* is given jobs that are for later.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        context: Context,
+        n_ctx: int,
+        sequences: int,
+        counters: Counters,
+        cache_bytes: int = 0,
+        prepare: Callable[[Job], None] = lambda _job: None,
+    ) -> None:
         self._model = model
         self._vocab = model.vocab
         self._context = context
         self._n_ctx = n_ctx
         self._counters = counters
-        self._sequences = Sequences(context, sequences)
+        self._can_roll_back = not model.why_no_roll_back
+        self.sequences = Sequences(
+            context, sequences, cache_bytes=cache_bytes, can_roll_back=self._can_roll_back, counters=counters
+        )
+        self._seated: list[Run] = []
+        self._whose_turn = 0
+        self._prepare = prepare
+        self._costs = Costs(model.n_params)
+        self._drafts = Drafts(self._costs)
+        self.pieces = Pieces(model.vocab)
 
-    def serve(self, job: Job) -> None:
-        """Answer *job*, however it ends."""
-        started = time.monotonic()
-        prompt = self._render(job)
-        run = _Run(job, prompt, queued_ms=(started - job.arrived) * 1000)
-        if not job.ended_by:
-            sequence, run.cached = self._sequences.acquire(prompt.tokens, job.request.session)
-            self._counters.prompt_tokens_reused += run.cached
-            if self._evaluate(run, sequence) and prompt.n_predict > 0:
-                self._write(run, sequence)
-        if job.ended_by == "cancelled":
-            self._counters.cancelled += 1
-        job.emit(run.last_chunk())
+    def step(self, jobs: Sequence[Job], may_decode: Callable[[Sequence[Job]], bool] = lambda _jobs: True) -> None:
+        """One decode for *jobs*, of equal priority; those that are over get the end of their answer.
 
-    def _render(self, job: Job) -> Prompt:
+        *may_decode* hears whose tokens are in the decode just before it begins, and may refuse it.
+        """
+        self._end_those_that_are_over()
+        self._seat(jobs)
+        if not self._seated:
+            return
+        turns = self._with_guesses(self._worth_it(plan(self._seated, has_checkpoints=not self._can_roll_back)))
+        try:
+            if may_decode([turn.run.job for turn in turns]) and self._decode(turns):
+                self._write(turns)
+        except Exception as failure:
+            for turn in turns:
+                self._end(turn.run, as_answer(failure))
+        self._end_those_that_are_over()
+
+    def _end_those_that_are_over(self) -> None:
+        for run in [run for run in self._seated if run.is_over]:
+            self._end(run)
+
+    def _seat(self, jobs: Sequence[Job]) -> None:
+        """Give a sequence to everyone for whom there is room; take it from those who are to wait."""
+        for run in [run for run in self._seated if run.job not in jobs]:
+            self._seated.remove(run)
+            run.leave()
+        for job in [job for job in jobs if not job.is_done]:
+            if job.ended_by and not (job.run and job.run.sequence):
+                self._counters.cancelled += job.ended_by == "cancelled"
+                job.finish(job.run.last_chunk() if job.run else Chunk(stop=True, stop_type=job.ended_by))
+            elif not (job.run and job.run.sequence):
+                self._begin(job)
+
+    def _begin(self, job: Job) -> None:
+        try:
+            run = job.run = job.run or self._new_run(job)
+        except Exception as failure:
+            job.finish(as_answer(failure))
+            return
+        if self._has_room(run):
+            is_new = run.cached is None
+            sequence, shared = self.sequences.acquire(run.tokens, run.owner)
+            run.seat(sequence)
+            self._seated.append(run)
+            self._counters.prompt_tokens_reused += shared if is_new else 0
+
+    def _has_room(self, run: Run) -> bool:
+        """Whether sequences and cells suffice for *run* beside those who are at work, all of them to their ends."""
+        if all(sequence.is_held for sequence in self.sequences):
+            return False
+        needed = sum(len(other.prompt.tokens) + other.prompt.n_predict for other in (*self._seated, run))
+        return not self._seated or needed <= self._context.n_cells
+
+    def _new_run(self, job: Job) -> Run:
+        request = job.request
+        run = self._render(job, self._n_ctx)
+        if job.priority is Priority.INTERACTIVE and request.session and request.deadline_ms > 0:
+            pending = len(run.tokens) - self.sequences.reusable(run.tokens)
+            left_ms = request.deadline_ms - (time.monotonic() - job.arrived) * 1000
+            n_ctx = context_for(pending, run.prompt.n_predict, self._n_ctx, left_ms, self._costs)
+            if n_ctx < self._n_ctx and len((short := self._render(job, n_ctx)).tokens) < pending:
+                self._counters.short_prompts += 1
+                self._prepare(Job(request, lambda _item: None, is_preparation=True))
+                # A sequence of its own: the long prompt's, as far as it is, must not be cut for this.
+                short.owner += " short"
+                return short
+        return run
+
+    def _render(self, job: Job, n_ctx: int) -> Run:
         request = job.request
         if isinstance(request, InfillRequest):
-            prompt = render_infill(request, self._vocab, self._model.fim, self._n_ctx)
+            prompt = render_infill(request, self._vocab, self._model.fim, n_ctx)
         else:
-            prompt = render_completion(request, self._vocab, self._n_ctx)
+            prompt = render_completion(request, self._vocab, n_ctx)
         if not prompt.tokens:
             raise ValueError("the prompt is empty")
-        return prompt
+        tokens, healing = prompt.tokens, Healing(self.pieces, (), b"")
+        if isinstance(request, InfillRequest) and request.heal:
+            tokens, healing = take_back(prompt, request.prompt, self._vocab, self.pieces)
+        guessed = request.draft.encode("utf-8", "replace") if request.temperature <= 0 else b""
+        return Run(job, prompt, tokens, healing, Draft(healing.rest + guessed if guessed else b"", self._vocab))
 
-    def _evaluate(self, run: _Run, sequence: Sequence) -> bool:
-        """Bring the cache to the end of the prompt, chunk by chunk; False if the job ended before."""
-        began = time.monotonic()
-        tokens = run.prompt.tokens
-        done = False
-        while not run.job.ended_by and not (done := len(sequence.tokens) == len(tokens)):
-            chunk = tokens[len(sequence.tokens) : len(sequence.tokens) + CHUNK_TOKENS]
-            if not self._append(sequence, chunk):
-                break
-            run.evaluated += len(chunk)
-            self._counters.prompt_tokens_evaluated += len(chunk)
-        run.prompt_ms = (time.monotonic() - began) * 1000
-        return done
+    def _worth_it(self, turns: list[Turn]) -> list[Turn]:
+        """All of them, or one after the other where writing together is slower."""
+        if len(turns) == 1 or any(len(turn.tokens) > 1 for turn in turns) or self._costs.pays_together(len(turns)):
+            return turns
+        self._whose_turn += 1
+        return [turns[self._whose_turn % len(turns)]]
 
-    def _append(self, sequence: Sequence, tokens: tuple[int, ...]) -> bool:
-        """Decode *tokens* at the end of *sequence*; False if the job was ended meanwhile."""
+    def _with_guesses(self, turns: list[Turn]) -> list[Turn]:
+        """Let a run that is alone have some of its draft checked, where there is room and it is worth it."""
+        run, tokens, outputs, _ = turns[0]
+        guesses = run.draft.guesses
+        if len(turns) > 1 or not outputs or not guesses or not self._can_roll_back:
+            return turns
+        # The last token that may be written needs no guess, and no check.
+        room = min(CHUNK_TOKENS - len(tokens), run.prompt.n_predict - run.predicted - 1, len(guesses))
+        count = self._drafts.how_many(max(room, 0), run.draft.has_begun)
+        return [Turn(run, [*tokens, *list(guesses)[:count]], 1 + count, count)]
+
+    def _decode(self, turns: Sequence[Turn]) -> bool:
+        """Evaluate what was planned; False if it was aborted.  Raises EngineError when there is no room for it."""
+        parts = [Part(tokens, s.id, len(s.tokens), outputs) for run, tokens, outputs, _ in turns if (s := run.sequence)]
         try:
-            status = self._context.decode(tokens, sequence.id, len(sequence.tokens))
-            while status is Decoded.FULL and self._sequences.evict_one(keep=sequence):
-                status = self._context.decode(tokens, sequence.id, len(sequence.tokens))
+            began = time.perf_counter()
+            status = self._context.decode_together(parts)
+            while status is Decoded.FULL and self.sequences.evict_one():
+                status = self._context.decode_together(parts)
         except EngineError:
-            self._sequences.resync(sequence)
+            self._resync(turns)
             raise
         if status is Decoded.OK:
-            sequence.tokens.extend(tokens)
+            self._note_evaluated(turns, (time.perf_counter() - began) * 1000)
             return True
-        self._sequences.resync(sequence)
+        self._resync(turns)
         if status is Decoded.ABORTED:
             self._counters.decode_aborts += 1
             return False
         raise EngineError(f"The context of {self._n_ctx} tokens is full.", "Raise engine.context_tokens.")
 
-    def _write(self, run: _Run, sequence: Sequence) -> None:
-        request = run.job.request
-        sampler = Sampler(request.temperature, request.top_k, request.top_p, request.seed)
-        answer = Answer(request.stop)
-        began = time.monotonic()
-        deadline = began + request.t_max_predict_ms / 1000 if request.t_max_predict_ms > 0 else float("inf")
-        while not run.job.ended_by:
-            logits = self._context.logits()
-            token = sampler.pick(logits)
-            if self._vocab.is_end(token):
-                run.stop_type = "eos"
+    def _note_evaluated(self, turns: Sequence[Turn], ms: float) -> None:
+        self._costs.note(sum(len(turn.tokens) for turn in turns), ms)
+        self._counters.decodes += 1
+        self._counters.decode_sequences += len(turns)
+        for run, tokens, _, guesses in turns:
+            assert run.sequence is not None
+            run.sequence.tokens.extend(tokens)
+            if not self._can_roll_back and len(run.sequence.tokens) in run.checkpoints:
+                self.sequences.checkpoint(run.sequence)
+            if not run.is_writing:
+                run.evaluated += len(tokens) - guesses
+                self._counters.prompt_tokens_evaluated += len(tokens) - guesses
+
+    def _resync(self, turns: Sequence[Turn]) -> None:
+        for turn in turns:
+            assert turn.run.sequence is not None
+            self.sequences.resync(turn.run.sequence)
+
+    def _write(self, turns: Sequence[Turn]) -> None:
+        """Write a token for everyone whose prompt is evaluated, and more where guesses were right."""
+        row = 0
+        for turn in turns:
+            row += len(turn.tokens)
+            if turn.outputs and (turn.run.job.is_preparation or not turn.run.prompt.n_predict):
+                turn.run.stop_type = "limit"
+            elif turn.outputs and not turn.run.job.ended_by:
+                before = turn.run.predicted
+                self._write_one(turn, row - turn.outputs)
+                self._counters.tokens_predicted += turn.run.predicted - before
+
+    def _write_one(self, turn: Turn, row: int) -> None:
+        """Write what the logits from *row* on say, until a guess was wrong; forget what was evaluated in vain."""
+        run, sequence = turn.run, turn.run.sequence
+        assert sequence is not None
+        right = 0
+        while run.write(self._context.logits(row + right), self._vocab, self._drafts) and right < turn.guesses:
+            right += 1
+            if run.stop_type:
                 break
-            run.predicted += 1
-            self._counters.tokens_predicted += 1
-            text = answer.feed(self._vocab.piece(token))
-            details = [describe(logits, token, request.n_probs, self._vocab.piece)] if request.n_probs > 0 else None
-            run.emit(text, details)
-            if answer.stopping_word:
-                run.stop_type, run.stopping_word = "word", answer.stopping_word
-                break
-            if run.predicted >= run.prompt.n_predict:
-                run.stop_type = "limit"
-                break
-            if time.monotonic() > deadline:
-                run.stop_type = "deadline"
-                break
-            if not self._append(sequence, (token,)):
-                break
-        run.emit(answer.finish(), None)
-        run.predicted_ms = (time.monotonic() - began) * 1000
+        run.guessed += turn.guesses
+        run.guessed_right += right
+        self._counters.draft_tokens += turn.guesses
+        self._counters.draft_tokens_accepted += right
+        if right < turn.guesses:
+            self.sequences.truncate(sequence, len(sequence.tokens) - turn.guesses + right)
+
+    def _end(self, run: Run, failure: Exception | None = None) -> None:
+        """Let go of what *run* holds and emit the end of its answer."""
+        if run in self._seated:
+            self._seated.remove(run)
+        self._counters.cancelled += run.job.ended_by == "cancelled" and not run.job.is_preparation
+        last = run.finish()
+        self._counters.prompt_ms += run.spent_ms["prompt"]
+        self._counters.predicted_ms += run.spent_ms["predicted"]
+        run.job.finish(failure or last)
 
 
-@dataclass(slots=True)
-class _Run:
-    """What is known of a job while it is served."""
+def plan(runs: Sequence[Run], has_checkpoints: bool = False) -> list[Turn]:
+    """Who gets how much of the next decode: a token for each who writes, equal shares of the rest for prompts.
 
-    job: Job
-    prompt: Prompt
-    queued_ms: float
-    cached: int = 0
-    evaluated: int = 0
-    predicted: int = 0
-    prompt_ms: float = 0.0
-    predicted_ms: float = 0.0
-    stop_type: str = ""
-    stopping_word: str = ""
+    What a short prompt does not need of its share goes to the longer ones.  With *has_checkpoints* no share goes
+    beyond a place where the sequence is to be copied.
+    """
+    runs = sorted(runs, key=lambda run: run.pending)
+    turns = []
+    room = CHUNK_TOKENS
+    for n, run in enumerate(runs):
+        assert run.sequence is not None
+        share = min(run.pending, max(room // (len(runs) - n), 1))
+        start = len(run.sequence.tokens)
+        if has_checkpoints:
+            share = min([share, *(place - start for place in run.checkpoints if place > start)])
+        turns.append(Turn(run, run.tokens[start : start + share], int(share == run.pending)))
+        room -= share
+    return turns
 
-    def emit(self, text: str, details: list[dict[str, object]] | None) -> None:
-        if text or details:
-            self.job.emit(Chunk(content=text, completion_probabilities=details))
 
-    def last_chunk(self) -> Chunk:
-        return Chunk(
-            stop=True,
-            stop_type=self.stop_type or self.job.ended_by or "limit",
-            stopping_word=self.stopping_word,
-            tokens_evaluated=len(self.prompt.tokens),
-            truncated=self.prompt.truncated,
-            timings=Timings(
-                cache_n=self.cached,
-                prompt_n=self.evaluated,
-                prompt_ms=round(self.prompt_ms, 3),
-                predicted_n=self.predicted,
-                predicted_ms=round(self.predicted_ms, 3),
-                queued_ms=round(self.queued_ms, 3),
-            ),
-        )
+def as_answer(failure: Exception) -> Exception:
+    """What is told of *failure*.  A bug leaves its traceback in the log and costs the answer that it met."""
+    if isinstance(failure, FimbleError | ValueError):
+        return failure
+    _log.error("a request failed", exc_info=failure)
+    return EngineError(f"The engine failed: {failure!r}.")

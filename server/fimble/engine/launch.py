@@ -44,6 +44,7 @@ def settings_for(model_path: Path, config: EngineConfig) -> EngineSettings:
         threads=config.threads,
         idle_minutes=float(config.idle_minutes),
         transport=config.transport,
+        cache_mb=config.cache_mb,
     )
 
 
@@ -149,10 +150,13 @@ def running_engines(folder: Path) -> list[Endpoint]:
 
 
 def is_alive(found: Endpoint) -> bool:
-    """Whether the process that wrote *found* still runs (and is not another one with a recycled number)."""
+    """Whether the process that wrote *found* still runs (and is not another one with a recycled number).
+
+    No clock is asked: it may have been set since.
+    """
     try:
         process = psutil.Process(found.pid)
-        return process.create_time() <= found.started + 1 and process.status() != psutil.STATUS_ZOMBIE
+        return process.cmdline() == found.command and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
 

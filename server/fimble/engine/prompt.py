@@ -24,6 +24,8 @@ class Prompt:
     tokens: tuple[int, ...]
     n_predict: int
     truncated: bool = False
+    typed: int = 0
+    """How many tokens at the end were typed since the anchor; those before them do not change at a keystroke."""
 
 
 def render_infill(request: InfillRequest, vocab: Vocab, fim: FimTokens, n_ctx: int) -> Prompt:
@@ -40,12 +42,15 @@ def render_infill(request: InfillRequest, vocab: Vocab, fim: FimTokens, n_ctx: i
     most = n_ctx - _MARKERS - len(head)
     typed_kept = typed[max(len(typed) - (most - n_predict), 0) :]
     # Room for the middle, in whole quarters: the rest of the prompt is cut differently only when that changes.
-    middle_room = min(quarter * -(-(len(typed_kept) + n_predict) // quarter), most)
+    # One at least, so that warming (no answer) evaluates what the answer will need.
+    middle_room = min(quarter * max(-(-(len(typed_kept) + n_predict) // quarter), 1), most)
     room = most - middle_room
 
     prefix_all, suffix_all = vocab.tokenize(request.input_prefix), vocab.tokenize(request.input_suffix)
-    suffix = suffix_all[: max(room // 4, room - len(prefix_all))]
-    prefix = _keep_end(prefix_all, room - len(suffix))
+    # Somebody chose the snippets for this place: the far ends of a long file are worth less than they are.
+    own = room - len(_snippets(request, vocab, fim, room * 3 // 10)[0])
+    suffix = suffix_all[: max(own // 4, own - len(prefix_all))]
+    prefix = _keep_end(prefix_all, own - len(suffix))
     snippets, dropped = _snippets(request, vocab, fim, room - len(suffix) - len(prefix))
 
     tokens = (
@@ -64,7 +69,7 @@ def render_infill(request: InfillRequest, vocab: Vocab, fim: FimTokens, n_ctx: i
         or dropped
         or any(len(a) != len(b) for a, b in ((prefix, prefix_all), (suffix, suffix_all), (typed_kept, typed)))
     )
-    return Prompt(tokens, n_predict, cut)
+    return Prompt(tokens, n_predict, cut, len(typed_kept))
 
 
 def render_completion(request: CompletionRequest, vocab: Vocab, n_ctx: int) -> Prompt:

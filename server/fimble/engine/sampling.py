@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Logits = npt.NDArray[np.float32]
+Ids = npt.NDArray[np.int64]
 
 
 class Sampler:
@@ -17,8 +19,11 @@ class Sampler:
         self.temperature, self.top_k, self.top_p = temperature, top_k, top_p
         self._random = np.random.default_rng(max(seed, 0))
 
-    def pick(self, logits: Logits) -> int:
-        """The next token.  *logits* has shape (n_vocab,)."""
+    def pick(self, logits: Logits, allowed: Ids | None = None) -> int:
+        """The next token, one of *allowed* if given.  *logits* has shape (n_vocab,)."""
+        return self._pick(logits) if allowed is None else int(allowed[self._pick(logits[allowed])])
+
+    def _pick(self, logits: Logits) -> int:
         if self.temperature <= 0:
             return int(np.argmax(logits))
         k = min(self.top_k, logits.size) if self.top_k > 0 else logits.size
@@ -39,17 +44,24 @@ def log_probabilities(logits: Logits) -> npt.NDArray[np.float32]:
     return result
 
 
-def describe(logits: Logits, token: int, count: int, piece: Any) -> dict[str, Any]:
-    """llama-server's ``completion_probabilities`` entry: the token taken and the *count* likeliest ones."""
-    log_probs = log_probabilities(logits)
+def describe(
+    logits: Logits, token: int, count: int, piece: Callable[[int], bytes], allowed: Ids | None = None
+) -> dict[str, Any]:
+    """llama-server's ``completion_probabilities`` entry: the token taken and the *count* likeliest ones.
+
+    With *allowed*, probabilities are shares of what was allowed.
+    """
+    ids = np.arange(logits.size) if allowed is None else allowed
+    log_probs = log_probabilities(logits if allowed is None else logits[allowed])
     count = min(count, log_probs.size)
     best = np.argpartition(log_probs, -count)[-count:]
     best = best[np.argsort(log_probs[best])[::-1]]
-    entry = _token(token, float(log_probs[token]), piece)
-    entry["top_logprobs"] = [_token(int(i), float(log_probs[i]), piece) for i in best]
+    taken = token if allowed is None else int(np.flatnonzero(allowed == token)[0])
+    entry = _token(token, float(log_probs[taken]), piece)
+    entry["top_logprobs"] = [_token(int(ids[i]), float(log_probs[i]), piece) for i in best]
     return entry
 
 
-def _token(token: int, log_prob: float, piece: Any) -> dict[str, Any]:
-    data: bytes = piece(token)
+def _token(token: int, log_prob: float, piece: Callable[[int], bytes]) -> dict[str, Any]:
+    data = piece(token)
     return {"id": token, "token": data.decode("utf-8", "replace"), "bytes": list(data), "logprob": log_prob}

@@ -1,23 +1,25 @@
 """One thread owns llama.cpp; requests reach it through a queue.
 
-Newest wins: a request ends the older ones of its session.  Warming (``n_predict`` 0) runs when nobody waits
-and ends at once when somebody does.  Whatever was evaluated stays in the cache, also when its request was
-ended, so nothing is computed twice.
+Served are all jobs of the most urgent class, together; the others wait, with what they have so far.  So a less
+urgent job never delays a more urgent one, and what was evaluated stays in the cache, also when its request was
+ended: nothing is computed twice.
 """
 
 from __future__ import annotations
 
-import collections
+import hashlib
 import logging
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import psutil
 
-from fimble.engine.generator import CHUNK_TOKENS, Generator, Job
+from fimble.engine.generator import CHUNK_TOKENS, Generator, as_answer
+from fimble.engine.job import Job
 from fimble.engine.llama import Context, Decoded, Model
-from fimble.engine.wire import Chunk, Counters, EngineSettings
+from fimble.engine.wire import Chunk, Counters, EngineSettings, Slot
 from fimble.errors import EngineError, EngineOverloaded, FimbleError, ModelCorrupt
 
 _log = logging.getLogger("fimble.engine")
@@ -41,9 +43,11 @@ class Scheduler:
         self.failure: FimbleError | None = None
         self.model: Model | None = None
         self.n_ctx = 0
-        self._waiting: collections.deque[Job] = collections.deque()
-        self._running: Job | None = None
+        self._waiting: list[Job] = []
+        self._active: list[Job] = []
+        self._decoding: Sequence[Job] = ()
         self._context: Context | None = None
+        self._generator: Generator | None = None
         self._closed = False
         self._wake = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
@@ -55,14 +59,14 @@ class Scheduler:
     def submit(self, job: Job) -> None:
         """Queue *job*; ends what it replaces.  Raises EngineOverloaded when too much is waiting."""
         with self._wake:
-            for other in self._jobs():
-                same = job.request.session and other.request.session == job.request.session
-                if same or (other.is_warming and not job.is_warming):
+            for other in [*self._waiting, *self._active]:
+                if job.replaces(other):
                     self._end(other, "cancelled")
-            if self._closed or len(self._waiting) >= _MAX_WAITING:
-                raise EngineOverloaded(f"{len(self._waiting)} requests are waiting already.")
+            self._make_room(job)
             self.counters.requests += 1
             self._waiting.append(job)
+            if self._decoding and all(job.priority < other.priority for other in self._decoding):
+                self._stop_decode()
             self._wake.notify()
 
     def end(self, job: Job, reason: str) -> None:
@@ -70,27 +74,80 @@ class Scheduler:
         with self._wake:
             self._end(job, reason)
 
-    def _jobs(self) -> list[Job]:
-        return [*self._waiting, *([self._running] if self._running else [])]
+    def _prepare(self, job: Job) -> None:
+        """Queue a job of the engine's own, if there is room: nobody waits for it."""
+        with self._wake:
+            for other in [other for other in self._waiting if job.replaces(other)]:
+                self._end(other, "cancelled")
+            if len(self._waiting) < _MAX_WAITING and not self._closed:
+                self._waiting.append(job)
+
+    def _make_room(self, job: Job) -> None:
+        """See that *job* can wait: a less urgent job is thrown out of a full queue, the newest first."""
+        if self._closed:
+            raise EngineOverloaded("The engine is stopping.")
+        if len(self._waiting) < _MAX_WAITING:
+            return
+        self.counters.overloaded += 1
+        refusal = EngineOverloaded(f"{len(self._waiting)} requests are waiting already.")
+        least = max(self._waiting, key=lambda other: (other.priority, other.arrived))
+        if least.priority <= job.priority:
+            raise refusal
+        self._waiting.remove(least)
+        least.finish(refusal)
 
     def _end(self, job: Job, reason: str) -> None:
-        if job.ended_by:
+        if job.ended_by or job.is_done:
             return
         job.ended_by = reason
         if job in self._waiting:
             self._waiting.remove(job)
-            self.counters.cancelled += reason == "cancelled"
-            job.emit(Chunk(stop=True, stop_type=reason))
-        elif job is self._running and self._context:
+            self.counters.cancelled += reason == "cancelled" and not job.is_preparation
+            job.finish(job.run.last_chunk() if job.run else Chunk(stop=True, stop_type=reason))
+        elif self._decoding and all(other.ended_by for other in self._decoding):
+            self._stop_decode()
+
+    def _stop_decode(self) -> None:
+        """End the decode under way: nobody in it is waiting for it any more, or somebody more urgent came."""
+        if self._context:
             self._context.abort()
+
+    def _may_decode(self, jobs: Sequence[Job]) -> bool:
+        """Note who is in the next decode.  False if it is for nobody."""
+        with self._wake:
+            if all(job.ended_by for job in jobs):
+                return False
+            self._decoding = jobs
+            # Under the lock, so that no abort meant for the last decode reaches this one, and none for this is lost.
+            if self._context:
+                self._context.resume()
+            return True
 
     def end_all(self) -> None:
         """End every job, and take none from now on."""
         with self._wake:
             self._closed = True
-            for job in self._jobs():
+            for job in [*self._waiting, *self._active]:
                 self._end(job, "cancelled")
             self._wake.notify()
+
+    def slots(self) -> list[Slot]:
+        """What each sequence is used for; empty while the model loads.  Any thread: a look, not a lock."""
+        return [
+            Slot(
+                id=sequence.id,
+                n_ctx=self.n_ctx,
+                is_processing=sequence.is_held,
+                n_prompt_tokens=len(sequence.tokens),
+                session=hashlib.sha256(name.encode()).hexdigest()[:16] if (name := sequence.session) else "",
+            )
+            for sequence in (self._generator.sequences if self._generator else ())
+        ]
+
+    @property
+    def load(self) -> tuple[int, int]:
+        """How many requests are served, and how many wait."""
+        return sum(not job.is_done for job in self._active), len(self._waiting)
 
     def close(self) -> None:
         """End every job and the thread."""
@@ -99,7 +156,7 @@ class Scheduler:
 
     def _run(self) -> None:
         try:
-            generator = self._load()
+            generator = self._generator = self._load()
         except FimbleError as failure:
             self.failure = failure
             return
@@ -108,18 +165,13 @@ class Scheduler:
             self.failure = EngineError(f"The engine failed while it loaded the model: {failure!r}.", "See its log.")
             return
         self.ready = True
-        while job := self._next():
+        threading.Thread(target=generator.pieces.build, name="pieces", daemon=True).start()
+        while jobs := self._next():
             try:
-                generator.serve(job)
-            except (FimbleError, ValueError) as failure:
-                job.emit(failure)
+                generator.step(jobs, self._may_decode)
             except Exception as failure:
-                # A bug costs this answer and leaves its traceback in the log; the engine goes on.
-                _log.exception("a request failed")
-                job.emit(EngineError(f"The engine failed: {failure!r}."))
-            finally:
-                with self._wake:
-                    self._running = None
+                for job in [job for job in jobs if not job.is_done]:
+                    job.finish(as_answer(failure))
 
     def _load(self) -> Generator:
         model = Model(Path(self.settings.model_path), self._on_progress)
@@ -136,25 +188,31 @@ class Scheduler:
         )
         check_finite(model, context)
         self.model, self._context = model, context
-        return Generator(model, context, self.n_ctx, _SEQUENCES, self.counters)
+        return Generator(
+            model, context, self.n_ctx, _SEQUENCES, self.counters, self.settings.cache_mb * 1_000_000, self._prepare
+        )
 
     def _on_progress(self, share: float) -> None:
         self.progress = share
 
-    def _next(self) -> Job | None:
+    def _next(self) -> Sequence[Job]:
+        """Whom to serve now: all of the most urgent class, as far as there are sequences.  Empty at the end.
+
+        Waits while there is nothing to do.  Whoever is outranked waits again, with what it has so far.
+        """
         with self._wake:
-            while not self._waiting and not self._closed:
+            self._decoding = ()
+            self._active = [job for job in self._active if not job.is_done]
+            while not self._waiting and not self._active and not self._closed:
                 self._wake.wait()
-            if self._closed:
-                return None
-            # Somebody who waits comes before anything that is only prepared.
-            job = next((j for j in self._waiting if not j.is_warming), self._waiting[0])
-            self._waiting.remove(job)
-            self._running = job
-            assert self._context is not None
-            # Under the lock, so that no abort meant for the last job reaches this one, and none for this one is lost.
-            self._context.resume()
-            return job
+            if not self._waiting:
+                return self._active
+            everybody = [*self._active, *self._waiting]
+            best = min(job.priority for job in everybody)
+            served = [job for job in everybody if job.priority == best or job.ended_by][:_SEQUENCES]
+            self._waiting = [job for job in everybody if job not in served]
+            self._active = served
+            return served
 
 
 def check_finite(model: Model, context: Context) -> None:

@@ -17,12 +17,12 @@ import secrets
 import signal
 import socket
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import filelock
 import msgspec
+import psutil
 
 from fimble.engine.endpoint import Endpoint, settings_key
 from fimble.engine.wire import EngineSettings
@@ -37,6 +37,9 @@ ALREADY_RUNNING = 3
 
 #: How long an engine whose model did not load stays, to tell every window why.
 _FAILED_SECONDS = 20.0
+
+#: Longer than clients keep a connection (aiohttp: 15 s), so that none sends a request into one that is being closed.
+_KEEP_ALIVE_S = 120
 
 _log = logging.getLogger("fimble.engine")
 
@@ -68,7 +71,7 @@ def _run(folder: Path, settings: EngineSettings, key: str) -> None:
 
     endpoint = Endpoint.for_engine(folder, settings)
     listener = _listen(endpoint)
-    endpoint.pid, endpoint.started = os.getpid(), time.time()
+    endpoint.pid, endpoint.command = os.getpid(), psutil.Process().cmdline()
     endpoint.write(folder / f"{key}.json")
     _log.info("engine %s for %s", key, settings.model_path)
     scheduler = Scheduler(settings)
@@ -112,7 +115,14 @@ async def _serve(app: App, scheduler: Scheduler, listener: socket.socket) -> Non
             await super().shutdown(sockets)
 
     config = uvicorn.Config(
-        app, http="httptools", ws="none", lifespan="off", access_log=False, log_config=None, timeout_graceful_shutdown=1
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        timeout_graceful_shutdown=1,
+        timeout_keep_alive=_KEEP_ALIVE_S,
     )
     server = Server(config)
     watch = asyncio.create_task(_end_when_idle(app, scheduler, server))

@@ -2,14 +2,19 @@
 
 The fields without a mark are llama-server's (its README, "POST /infill" and "POST /completion").  Ours:
 
-- ``session``: the newest request of a session replaces the older ones, finished or not.
+- ``session``: a newer interactive request replaces everything of its session, finished or not; a newer
+  speculative or warming one what is of its own kind.
 - ``deadline_ms``: counted from arrival, prompt evaluation included (``t_max_predict_ms`` starts at the first token).
+- ``priority``: ``interactive``, ``speculative`` or ``warming``: a lower class waits while a higher one is served.
+  ``n_predict`` 0 is warming by itself.
+- ``heal``: the answer may begin inside the last token of ``prompt`` (models/PROMPT.md).
+- ``draft``: text that is expected to come next; the answer is the same, only sooner if it does.
 - ``filename``, ``repo_name``: what the current file and its repository are called in the prompt.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -38,6 +43,8 @@ class Generation(msgspec.Struct, kw_only=True, omit_defaults=True):
     t_max_predict_ms: int = 0
     session: str = ""
     deadline_ms: int = 0
+    priority: Literal["interactive", "speculative", "warming"] = "interactive"
+    draft: str = ""
 
 
 class InfillRequest(Generation, kw_only=True, omit_defaults=True):
@@ -53,6 +60,7 @@ class InfillRequest(Generation, kw_only=True, omit_defaults=True):
     prompt: str = ""
     filename: str = ""
     repo_name: str = ""
+    heal: bool = True
 
 
 class CompletionRequest(Generation, kw_only=True, omit_defaults=True):
@@ -75,13 +83,19 @@ class OpenAIRequest(msgspec.Struct, kw_only=True):
 
 
 class Timings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the time of one request went.  ``cache_n`` tokens were reused, ``prompt_n`` evaluated."""
+    """Where the time of one request went.
+
+    ``cache_n`` tokens were reused, ``prompt_n`` evaluated, ``predicted_n`` written; of ``draft_n`` guesses that were
+    checked ``draft_n_accepted`` were right.  ``queued_ms`` (ours) is the time in which others were served.
+    """
 
     cache_n: int = 0
     prompt_n: int = 0
     prompt_ms: float = 0.0
     predicted_n: int = 0
     predicted_ms: float = 0.0
+    draft_n: int = 0
+    draft_n_accepted: int = 0
     queued_ms: float = 0.0
 
 
@@ -106,10 +120,24 @@ class Counters(msgspec.Struct, kw_only=True):
 
     requests: int = 0
     cancelled: int = 0
+    overloaded: int = 0
+    """Requests that were refused, or thrown out of the queue for more urgent ones."""
     prompt_tokens_evaluated: int = 0
     prompt_tokens_reused: int = 0
+    prompt_ms: float = 0.0
     tokens_predicted: int = 0
+    predicted_ms: float = 0.0
+    decodes: int = 0
+    decode_sequences: int = 0
+    """How many sequences took part in all decodes together."""
     decode_aborts: int = 0
+    put_aside: int = 0
+    """Sequences that were copied out of the cache; ``taken_back`` those that came back."""
+    taken_back: int = 0
+    short_prompts: int = 0
+    """Answers that began from a short prompt, because the long one would have been too late."""
+    draft_tokens: int = 0
+    draft_tokens_accepted: int = 0
 
 
 class Props(msgspec.Struct, kw_only=True):
@@ -123,8 +151,23 @@ class Props(msgspec.Struct, kw_only=True):
     model_description: str = ""
     n_params: int = 0
     n_ctx: int = 0
+    can_roll_back: bool = True
+    """Whether a sequence can be cut anywhere; if not, ``why_no_roll_back``, and a prompt goes on from checkpoints."""
+    why_no_roll_back: str = ""
     settings: EngineSettings
     counters: Counters
+
+
+class Slot(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the list that ``GET /slots`` gives: a sequence of the cache.  Never its text (ours: ``session``)."""
+
+    id: int
+    n_ctx: int
+    is_processing: bool
+    n_prompt_tokens: int
+    """How many tokens it holds."""
+    session: str
+    """A hash of the session that used it last; empty if there was none."""
 
 
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,6 +179,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     threads: int
     idle_minutes: float
     transport: str
+    cache_mb: int = 256
 
 
 class ErrorBody(msgspec.Struct, kw_only=True):

@@ -1,0 +1,210 @@
+"""The KV cache of several sequences and the compute that fills it, through llama.cpp."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import weakref
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+import llama_cpp.llama_cpp as llama
+import numpy as np
+import numpy.typing as npt
+
+from fimble.engine.llama.model import Model
+from fimble.errors import EngineError, ModelTooLarge
+
+#: What ``Context.save`` gives: opaque bytes.
+State = npt.NDArray[np.uint8]
+
+_BYTES = ctypes.POINTER(ctypes.c_uint8)
+
+
+class Decoded(IntEnum):
+    """What ``Context.decode`` came to: llama_decode's return codes (llama.h)."""
+
+    OK = 0
+    FULL = 1
+    ABORTED = 2
+
+
+class Part(NamedTuple):
+    """What one sequence gets in a decode: *tokens* from position *start*; the last *outputs* of them give logits."""
+
+    tokens: Sequence[int]
+    seq: int
+    start: int
+    outputs: int = 1
+
+
+class Context:
+    """The KV cache of several sequences, and the compute that fills it.
+
+    *n_ctx* cells are shared by *n_seq* sequences (``kv_unified``).  At most *n_batch* tokens go into one
+    ``decode``: llama.cpp aborts the whole process on a larger one.  *flash_attention* is on or off; None leaves
+    it to llama.cpp.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        n_ctx: int,
+        n_seq: int,
+        n_batch: int,
+        threads: int,
+        threads_batch: int,
+        flash_attention: int | None = None,
+    ) -> None:
+        params = llama.llama_context_default_params()
+        params.n_ctx = n_ctx
+        params.n_seq_max = n_seq
+        params.n_batch = params.n_ubatch = n_batch
+        params.n_threads = threads
+        params.n_threads_batch = threads_batch
+        params.kv_unified = True
+        # Models with sliding windows keep the whole of them, so that a sequence can be cut anywhere.
+        params.swa_full = True
+        if flash_attention is not None:
+            kinds = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED, llama.LLAMA_FLASH_ATTN_TYPE_ENABLED
+            params.flash_attn_type = kinds[bool(flash_attention)]
+        params.no_perf = True
+        self._ctx = llama.llama_init_from_model(model.handle, params)
+        if not self._ctx:
+            raise ModelTooLarge(
+                f"There is not enough memory for {n_ctx} tokens of context with {model.path.name}.",
+                "Lower engine.context_tokens, or choose a smaller model.",
+            )
+        self._free = weakref.finalize(self, llama.llama_free, self._ctx)
+        self._free.atexit = False
+        self._memory = llama.llama_get_memory(self._ctx)
+        self._n_vocab = model.vocab.size
+        self.n_cells: int = llama.llama_n_ctx(self._ctx)
+        self.n_batch = n_batch
+        self._batch = _Batch(n_batch)
+        self._arm_abort()
+
+    def _arm_abort(self) -> None:
+        """Let ``abort`` reach llama.cpp without Python.
+
+        llama.cpp calls the abort callback at every node of the graph.  A Python callback would take the GIL
+        each time and slow every token down, so the callback is libc's ``strlen`` on a buffer of ours: 0 for an
+        empty string goes on, 1 stops.  (The C ABIs that we run on return ``bool`` in the low byte of the
+        register that holds ``size_t``.)
+        """
+        libc = ctypes.cdll.msvcrt if sys.platform == "win32" else ctypes.CDLL(None)
+        self._abort_flag = ctypes.create_string_buffer(64)
+        self._abort_callback = ctypes.cast(libc.strlen, llama.ggml_abort_callback)
+        llama.llama_set_abort_callback(self._ctx, self._abort_callback, ctypes.addressof(self._abort_flag))
+
+    def set_threads(self, threads: int, threads_batch: int) -> None:
+        """Compute with *threads* where one token is decoded, with *threads_batch* where several are."""
+        llama.llama_set_n_threads(self._ctx, threads, threads_batch)
+
+    def close(self) -> None:
+        """Free the cache now; nothing of this context, its logits included, may be used afterwards."""
+        self._free()
+
+    def abort(self) -> None:
+        """Stop the running decode at its next graph node, and every later one until ``resume``.  Any thread."""
+        self._abort_flag[0] = b"\x01"
+
+    def resume(self) -> None:
+        """Allow decodes again."""
+        self._abort_flag[0] = b"\x00"
+
+    def decode(self, tokens: Sequence[int], seq: int, start: int) -> Decoded:
+        """Append *tokens* to sequence *seq* at position *start*; the last one gets logits."""
+        return self.decode_together((Part(tokens, seq, start),))
+
+    def decode_together(self, parts: Sequence[Part]) -> Decoded:
+        """Append to several sequences in one llama_decode: everything or, unless it returns OK, not all of it.
+
+        Raises EngineError on a fatal return code: what the cache then holds is for ``length`` to say.
+        """
+        status = llama.llama_decode(self._ctx, self._batch.fill(parts))
+        if status in (0, 1, 2):
+            return Decoded(status)
+        count = sum(len(part.tokens) for part in parts)
+        raise EngineError(f"llama.cpp could not evaluate {count} tokens (code {status}).")
+
+    def logits(self, row: int = -1) -> npt.NDArray[np.float32]:
+        """The logits after one token of the last decode: a view of shape (n_vocab,) that the next one overwrites.
+
+        *row* counts the tokens of the decode, all its parts together; -1 is the last one that asked for logits.
+        Raises EngineError for a row that did not.
+        """
+        pointer = llama.llama_get_logits_ith(self._ctx, row)
+        if not pointer:
+            raise EngineError(f"llama.cpp has no logits for row {row}.")
+        return np.ctypeslib.as_array(pointer, shape=(self._n_vocab,))
+
+    def length(self, seq: int) -> int:
+        """How many tokens of *seq* are in the cache."""
+        return int(llama.llama_memory_seq_pos_max(self._memory, seq)) + 1
+
+    def truncate(self, seq: int, length: int) -> bool:
+        """Forget everything of *seq* from position *length* on; False if this model's cache cannot (SWA, recurrent)."""
+        return bool(llama.llama_memory_seq_rm(self._memory, seq, length, -1))
+
+    def clear(self, seq: int) -> None:
+        """Forget the whole sequence."""
+        llama.llama_memory_seq_rm(self._memory, seq, -1, -1)
+
+    def share(self, source: int, target: int, length: int) -> None:
+        """Make the empty *target* begin with the first *length* tokens of *source*, sharing its cells."""
+        llama.llama_memory_seq_cp(self._memory, source, target, 0, length)
+
+    def save(self, seq: int) -> State:
+        """A copy of all that the cache holds of *seq*, for ``restore``."""
+        data = np.empty(llama.llama_state_seq_get_size(self._ctx, seq), np.uint8)
+        count = llama.llama_state_seq_get_data(self._ctx, data.ctypes.data_as(_BYTES), data.size, seq)
+        return data[:count]
+
+    def restore(self, seq: int, state: State) -> bool:
+        """Give the empty *seq* what ``save`` copied; False, and nothing, when there are too few free cells."""
+        return bool(llama.llama_state_seq_set_data(self._ctx, state.ctypes.data_as(_BYTES), state.size, seq))
+
+
+def _new_batch() -> Any:
+    return llama.llama_batch()
+
+
+class _Batch:
+    """A llama_batch whose arrays are ours, filled without a Python loop over tokens."""
+
+    def __init__(self, size: int) -> None:
+        self._tokens = np.zeros(size, dtype=np.int32)
+        self._positions = np.zeros(size, dtype=np.int32)
+        self._counts = np.ones(size, dtype=np.int32)
+        self._seq_ids = np.zeros(size, dtype=np.int32)
+        self._logits = np.zeros(size, dtype=np.int8)
+        seq_pointer = ctypes.POINTER(llama.llama_seq_id)
+        base, step = self._seq_ids.ctypes.data, self._seq_ids.itemsize
+        self._seq_pointers = (seq_pointer * size)(
+            *(ctypes.cast(base + i * step, seq_pointer) for i in range(size)),
+        )
+        self._batch = _new_batch()
+        self._batch.embd = None
+        self._batch.token = ctypes.cast(self._tokens.ctypes.data, ctypes.POINTER(llama.llama_token))
+        self._batch.pos = ctypes.cast(self._positions.ctypes.data, ctypes.POINTER(llama.llama_pos))
+        self._batch.n_seq_id = ctypes.cast(self._counts.ctypes.data, ctypes.POINTER(ctypes.c_int32))
+        self._batch.seq_id = ctypes.cast(self._seq_pointers, ctypes.POINTER(seq_pointer))
+        self._batch.logits = ctypes.cast(self._logits.ctypes.data, ctypes.POINTER(ctypes.c_int8))
+
+    def fill(self, parts: Sequence[Part]) -> Any:
+        size, at = len(self._tokens), 0
+        for tokens, seq, start, outputs in parts:
+            end = at + len(tokens)
+            if not at < end <= size:
+                raise ValueError(f"{end} tokens in a batch of {size}")
+            self._tokens[at:end] = tokens
+            self._positions[at:end] = np.arange(start, start + end - at)
+            self._seq_ids[at:end] = seq
+            self._logits[at : end - outputs] = 0
+            self._logits[end - outputs : end] = 1
+            at = end
+        self._batch.n_tokens = at
+        return self._batch

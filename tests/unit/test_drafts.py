@@ -1,0 +1,177 @@
+"""Drafts: the same answer, sooner where the guess was right, and not used where that does not pay."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fimble import catalog
+from fimble.engine.costs import Costs
+from fimble.engine.drafts import Draft, Drafts
+from fimble.engine.generator import Generator
+from fimble.engine.job import Job
+from fimble.engine.llama import Context, Decoded, Model
+from fimble.engine.wire import Chunk, Counters, InfillRequest
+
+MODEL = Model(catalog.resolve(""))
+CODE = "".join(f"def function_{n}(first, second):\n    return first + second * {n}\n\n\n" for n in range(16))
+
+
+class Engine:
+    def __init__(self) -> None:
+        self.counters = Counters()
+        self.context = Context(MODEL, n_ctx=1024, n_seq=2, n_batch=64, threads=1, threads_batch=1)
+        self.generator = Generator(MODEL, self.context, 512, 2, self.counters)
+
+    def run(self, **request: Any) -> list[Chunk]:
+        chunks: list[Any] = []
+        job = Job(InfillRequest(**request), chunks.append)
+        while not job.is_done:
+            self.generator.step([job])
+        assert all(isinstance(chunk, Chunk) for chunk in chunks), chunks
+        return chunks
+
+    def always_drafts(self, size: int) -> None:
+        vars(self.generator._drafts)["how_many"] = lambda guesses, _is_on: min(guesses, size)
+
+
+def text_of(chunks: list[Chunk]) -> str:
+    return "".join(chunk.content for chunk in chunks)
+
+
+def top_gaps(chunks: list[Chunk]) -> list[float]:
+    """How far the second best token was behind the best, for every token written."""
+    tops = [e["top_logprobs"] for chunk in chunks for e in chunk.completion_probabilities or []]
+    return [top[0]["logprob"] - top[1]["logprob"] for top in tops]
+
+
+def batch_noise() -> float:
+    """How far the logits of one place may differ because more tokens were in its decode, which is up to llama.cpp."""
+    tokens = MODEL.vocab.tokenize(CODE)[:96]
+    contexts = [Context(MODEL, n_ctx=256, n_seq=1, n_batch=64, threads=1, threads_batch=1) for _ in range(2)]
+    for context, size in zip(contexts, (1, 16), strict=True):
+        for at in range(0, 96, size):
+            assert context.decode(tokens[at : at + size], 0, at) is Decoded.OK
+    return 4 * float(np.abs(contexts[0].logits() - contexts[1].logits()).max()) + 1e-4
+
+
+def test_the_text_is_the_same_with_and_without_drafts() -> None:
+    """Over 200 prompts, with right, partly right and wrong drafts, only near-ties may fall the other way."""
+    plain, drafting, noise = Engine(), Engine(), batch_noise()
+    choose = random.Random(0)
+    differing = 0
+    for _ in range(200):
+        cut = choose.randrange(40, len(CODE) - 80)
+        line = CODE.rfind("\n", 0, cut) + 1
+        request: dict[str, Any] = {"input_prefix": CODE[max(0, line - 300) : line], "prompt": CODE[line:cut]}
+        request |= {"n_predict": choose.randrange(1, 24), "stop": choose.choice([[], ["\n"]])}
+        expected = plain.run(**request, n_probs=2)
+        drafting.always_drafts(choose.choice([3, 7, 15]))
+        wrong = choose.choice([0, 4, 12, 60])
+        draft = choose.choice([text_of(expected), CODE[cut : cut + 60]])[:wrong] + choose.choice(["", "@", "first"])
+        found = drafting.run(**request, draft=draft)
+        if text_of(found) != text_of(expected):
+            differing += 1
+            assert min(top_gaps(expected)) <= noise
+        else:
+            assert found[-1].stop_type == expected[-1].stop_type
+    assert differing <= 4
+    counters = drafting.counters
+    assert counters.draft_tokens_accepted > 200
+    assert counters.draft_tokens > counters.draft_tokens_accepted
+
+
+def test_a_right_draft_saves_decodes() -> None:
+    """A copy that is right is checked several tokens at a time, and the timings say so."""
+    engine = Engine()
+    request: dict[str, Any] = {"input_prefix": CODE[:600], "prompt": "class ", "n_predict": 20}
+    expected = text_of(engine.run(**request))
+    before = engine.counters.decodes
+    engine.always_drafts(7)
+    end = engine.run(**request, draft=expected)[-1]
+    assert engine.counters.decodes - before <= 12
+    assert end.timings is not None
+    assert end.timings.draft_n_accepted >= 10
+    assert end.timings.predicted_n == 20
+
+
+def test_what_was_drafted_wrongly_is_not_in_the_cache() -> None:
+    """After a wrong draft the next key reuses what is right and recomputes what is not."""
+    engine = Engine()
+    engine.always_drafts(15)
+    request: dict[str, Any] = {"input_prefix": CODE[:300], "n_predict": 4, "heal": False, "session": "a"}
+    first = text_of(engine.run(**request, draft="zzz = 12 + 34 + 56"))
+    request["prompt"] = first
+    assert text_of(engine.run(**request)) == text_of(Engine().run(**request))
+    sequence = engine.generator.sequences._all[0]
+    assert engine.context.length(sequence.id) == len(sequence.tokens)
+
+
+def test_drafts_are_for_greedy_answers_only() -> None:
+    """A random choice is not checked against a guess."""
+    engine = Engine()
+    engine.always_drafts(7)
+    engine.run(input_prefix=CODE[:200], n_predict=5, temperature=0.8, draft="x = 1\n")
+    assert engine.counters.draft_tokens == 0
+
+
+@pytest.mark.parametrize(("cost", "used"), [(1.05, True), (17.0, False)])
+def test_a_draft_that_does_not_pay_is_not_checked(cost: float, used: bool) -> None:
+    """When checking costs more than it can yield, by the times that were measured, tokens are written one by one."""
+    costs = Costs()
+    for size in (1, 2, 3, 4, 8, 16):
+        costs.note(size, 10.0 if size == 1 else 10.0 * cost)
+    drafts = Drafts(costs)
+    assert bool(drafts.how_many(20, False)) is used
+    for _ in range(200):
+        drafts.note(False, False)
+    assert not drafts.how_many(20, False)
+    for _ in range(200):
+        drafts.note(False, True)
+    assert bool(drafts.how_many(20, False)) is used
+
+
+def test_a_draft_survives_other_tokens_for_the_same_text() -> None:
+    """Half a word written as one token leaves the other half to be guessed; other text ends the draft."""
+    vocab = MODEL.vocab
+    draft = Draft("return é 🙂 first".encode(), vocab)
+    (half,) = vocab.tokenize("re")
+    assert not draft.follow(half)
+    assert b"".join(vocab.piece(t) for t in draft.guesses).decode() == "turn é 🙂 first"
+    while draft.guesses:
+        assert draft.follow(draft.guesses[0])
+    assert draft.has_begun
+    assert not draft.follow(half)
+    gone = Draft(b"abc", vocab)
+    gone.follow(vocab.tokenize("x")[0])
+    assert (gone.has_begun, list(gone.guesses)) == (False, [])
+
+
+def test_no_more_guesses_than_there_are() -> None:
+    """A short draft is checked at its length, an empty one not at all."""
+    drafts = Drafts(Costs())
+    for _ in range(200):
+        drafts.note(True, True)
+    assert [drafts.how_many(n, True) for n in (0, 1, 2)] == [0, 1, 2]
+    assert 0 < drafts.how_many(100, True) <= 15
+
+
+def test_costs_are_running_means() -> None:
+    """Prompts and small decodes are measured apart; before the first measurement there is a guess."""
+    costs = Costs(n_params=120_000_000)
+    assert costs.prompt_ms(100) == 200
+    assert costs.relative(4) == 2.5
+    costs.note(1, 2.0)
+    costs.note(4, 3.0)
+    costs.note(2, 5.0)
+    assert costs.pays_together(4)
+    assert [costs.pays_together(2) for _ in range(64)].count(True) == 1
+    costs.note(64, 32.0)
+    assert costs.relative(4) == 1.5
+    assert costs.prompt_ms(100) == 50.0
+    for _ in range(100):
+        costs.note(64, 64.0)
+    assert 99 < costs.prompt_ms(100) <= 100

@@ -1,0 +1,201 @@
+"""Several requests in one decode: everyone gets the answer that it gets alone, fairly, and nothing wears out."""
+
+from __future__ import annotations
+
+import gc
+import random
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+from fimble import catalog
+from fimble.engine.generator import CHUNK_TOKENS, Generator, plan
+from fimble.engine.job import Job
+from fimble.engine.llama import Context, Decoded, Model
+from fimble.engine.scheduler import Scheduler
+from fimble.engine.wire import Chunk, Counters, EngineSettings, ExtraFile, InfillRequest
+
+MODEL = Model(catalog.resolve(""))
+CODE = "".join(f"def function_{n}(first, second):\n    return first + second * {n}\n\n\n" for n in range(16))
+
+
+class Engine:
+    def __init__(self) -> None:
+        self.counters = Counters()
+        self.context = Context(MODEL, n_ctx=2048, n_seq=8, n_batch=64, threads=1, threads_batch=1)
+        self.generator = Generator(MODEL, self.context, 512, 8, self.counters)
+
+    def run(self, *requests: dict[str, Any]) -> list[list[Chunk]]:
+        answers: list[list[Any]] = [[] for _ in requests]
+        jobs = [Job(InfillRequest(**r), chunks.append) for r, chunks in zip(requests, answers, strict=True)]
+        while going := [job for job in jobs if not job.is_done]:
+            self.generator.step(going)
+        return answers
+
+
+def text_of(chunks: list[Chunk]) -> str:
+    return "".join(chunk.content for chunk in chunks)
+
+
+def least_gap(chunks: list[Chunk]) -> float:
+    tops = [e["top_logprobs"] for chunk in chunks for e in chunk.completion_probabilities or []]
+    return min((top[0]["logprob"] - top[1]["logprob"] for top in tops), default=0.0)
+
+
+def requests(count: int, seed: int) -> list[dict[str, Any]]:
+    choose = random.Random(seed)
+    found = []
+    for n in range(count):
+        cut = choose.randrange(100, len(CODE) - 10)
+        line = CODE.rfind("\n", 0, cut) + 1
+        request: dict[str, Any] = {"input_prefix": CODE[max(0, line - choose.randrange(50, 700)) : line]}
+        request |= {"prompt": CODE[line:cut], "n_predict": choose.randrange(1, 20), "session": f"{n}", "n_probs": 2}
+        found.append(request)
+    return found
+
+
+def kernel_noise() -> float:
+    """How far logits differ because a prompt was evaluated in other chunks, which is up to llama.cpp."""
+    tokens = MODEL.vocab.tokenize(CODE)[:256]
+    ends = []
+    for size in (64, 17):
+        context = Context(MODEL, n_ctx=512, n_seq=1, n_batch=64, threads=1, threads_batch=1)
+        for at in range(0, 256, size):
+            assert context.decode(tokens[at : at + size], 0, at) is Decoded.OK
+        ends.append(context.logits().copy())
+    return 4 * float(np.abs(ends[0] - ends[1]).max()) + 1e-4
+
+
+def test_four_at_once_write_what_each_writes_alone() -> None:
+    """Twelve rounds of four sessions: the texts are the same, except where two tokens nearly tie."""
+    noise = kernel_noise()
+    together, differing = Engine(), 0
+    for seed in range(12):
+        asked = requests(4, seed)
+        for request, chunks in zip(asked, together.run(*asked), strict=True):
+            (alone,) = Engine().run(request)
+            if text_of(alone) != text_of(chunks):
+                differing += 1
+                assert least_gap(alone) <= noise
+    assert differing <= 4
+    assert together.counters.decode_sequences > 1.5 * together.counters.decodes
+
+
+def noting(order: list[str], who: str, _item: Chunk | Exception) -> None:
+    order.append(who)
+
+
+def test_where_it_is_slower_together_each_has_its_turn() -> None:
+    """When a decode for two costs more than two decodes, writers take turns; nobody waits for another's end."""
+    engine = Engine()
+    vars(engine.generator._costs)["pays_together"] = lambda _writers: False
+    order: list[str] = []
+    jobs = [
+        Job(
+            InfillRequest(input_prefix=CODE[:200], prompt="x = [", n_predict=6, session=who),
+            partial(noting, order, who),
+        )
+        for who in "ab"
+    ]
+    while going := [job for job in jobs if not job.is_done]:
+        engine.generator.step(going)
+    assert order[2:8] in (["a", "b"] * 3, ["b", "a"] * 3)
+
+
+def test_a_decode_is_shared_fairly() -> None:
+    """Who writes gets a token, a short prompt all it needs, and long ones equal parts of the rest."""
+    engine = Engine()
+    long: list[dict[str, Any]] = [{"input_prefix": CODE[n:], "session": str(n), "n_predict": 0} for n in (0, 7)]
+    jobs = [Job(InfillRequest(**r), lambda _item: None) for r in (*long, {"input_prefix": "x", "session": "short"})]
+    engine.generator._seat(jobs)
+    turns = {turn.run.job.request.session: turn for turn in plan(engine.generator._seated)}
+    short = turns["short"]
+    assert short.outputs == 1
+    assert len(turns["0"].tokens) - len(turns["7"].tokens) in (-1, 0, 1)
+    assert sum(len(turn.tokens) for turn in turns.values()) == CHUNK_TOKENS
+    assert turns["0"].outputs == 0
+
+
+def test_a_shared_beginning_is_evaluated_once() -> None:
+    """A second window with the same snippets takes their cells, while the first one is still at work."""
+    engine = Engine()
+    extra = [ExtraFile("a.py", CODE[:600])]
+    first = Job(InfillRequest(input_extra=extra, prompt="x = ", n_predict=20, session="a"), lambda _item: None)
+    while not (first.run and first.run.is_writing):
+        engine.generator.step([first])
+    answers: list[Any] = []
+    second = Job(InfillRequest(input_extra=extra, prompt="y = ", n_predict=2, session="b"), answers.append)
+    while not second.is_done:
+        engine.generator.step([first, second])
+    assert answers[-1].timings.cache_n > 150
+    assert answers[-1].timings.prompt_n < 10
+
+
+@pytest.fixture
+def scheduler() -> Iterator[Scheduler]:
+    """A scheduler of its own thread, with the bundled model."""
+    settings = EngineSettings(
+        model_path=str(Path(catalog.resolve(""))),
+        model_digest="",
+        context_tokens=512,
+        threads=1,
+        idle_minutes=1,
+        transport="auto",
+    )
+    made = Scheduler(settings)
+    made.start()
+    while not made.ready:
+        time.sleep(0.01)
+    yield made
+    made.close()
+
+
+def ask(scheduler: Scheduler, **request: Any) -> Job:
+    job = Job(InfillRequest(**request), lambda _item: None)
+    scheduler.submit(job)
+    return job
+
+
+def wait(*jobs: Job) -> None:
+    until = time.monotonic() + 60
+    while not all(job.is_done for job in jobs):
+        assert time.monotonic() < until
+        time.sleep(0.0005)
+
+
+def test_a_thousand_random_cancels_leave_no_trace(scheduler: Scheduler) -> None:
+    """Whatever is ended at whatever moment, alone or in company, the cache says what a fresh one says.
+
+    And no memory is lost on the way.
+    """
+    choose = random.Random(5)
+    noise = kernel_noise()
+    process = psutil.Process()
+    before = 0
+    for round_ in range(1000):
+        cut = choose.randrange(len(CODE) - 900)
+        prefix, session = CODE[cut : cut + choose.randrange(10, 900)], choose.choice("abcd")
+        job = ask(scheduler, input_prefix=prefix, prompt="v", n_predict=choose.choice([0, 1, 8, 30]), session=session)
+        time.sleep(choose.choice([0, 0.0005, 0.002, 0.006]))
+        scheduler.end(job, "cancelled")
+        if round_ == 500:
+            gc.collect()
+            before = process.memory_info().rss
+    gc.collect()
+    assert process.memory_info().rss - before < 20_000_000
+    last = ask(scheduler, input_prefix=CODE[:900], prompt="value = ", n_predict=0, heal=False)
+    wait(last)
+    assert scheduler._context is not None
+    assert last.run is not None
+    fresh = Context(MODEL, n_ctx=512, n_seq=1, n_batch=64, threads=1, threads_batch=1)
+    tokens = last.run.tokens
+    for at in range(0, len(tokens), 64):
+        assert fresh.decode(tokens[at : at + 64], 0, at) is Decoded.OK
+    assert np.abs(scheduler._context.logits() - fresh.logits()).max() <= noise
+    assert scheduler.counters.cancelled > 500
