@@ -11,6 +11,10 @@ import msgspec
 
 from fimble import paths
 from fimble.errors import ConfigError, ModelNotFound
+from fimble.settings import Config
+
+#: Of models that are not in the catalog: half of the copies of this length are right, and a good model does better.
+ECHO_MIN_CHARS = 16
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -24,6 +28,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     repository: str = ""
     parameters: str = ""
     note: str = ""
+    echo_min_chars: int = ECHO_MIN_CHARS
+    """From this many repeated characters on, a copy is more often right than what the model writes there."""
 
 
 class Catalog(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -108,7 +114,7 @@ def listing() -> list[Listed]:
 
 def _listed(entry: Entry, kind: str, path: str) -> Listed:
     values = msgspec.structs.asdict(entry)
-    del values["parameters"]
+    del values["parameters"], values["echo_min_chars"]
     return Listed(kind=kind, path=path, **values)
 
 
@@ -134,3 +140,14 @@ def resolve(model: str) -> Path:
     if not os.path.isfile(path):  # noqa: PTH113  (pathlib's raises for a name that is too long)
         raise ModelNotFound(f"There is no model file at {path}.", "See `fimble models list`.")
     return path
+
+
+def suited(config: Config) -> Config:
+    """*config* with what it leaves to the model filled in for the model that it names."""
+    if config.suggest.echo_min_chars:
+        return config
+    known = load()
+    bundled = ("", known.bundled.name, str(bundled_models_dir() / known.bundled.file))
+    entries = [known.bundled] if config.model in bundled else [e for e in known.model if e.name == config.model]
+    chars = entries[0].echo_min_chars if entries else ECHO_MIN_CHARS
+    return msgspec.structs.replace(config, suggest=msgspec.structs.replace(config.suggest, echo_min_chars=chars))

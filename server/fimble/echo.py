@@ -20,10 +20,11 @@ MAX_SEARCH_CHARS = 400_000
 
 @dataclass(frozen=True, slots=True)
 class Echo:
-    """A copy: the rest of the line after the earlier occurrence, and how many characters matched."""
+    """A copy: the rest of the line after the earlier occurrence."""
 
     text: str
     match_chars: int
+    """How many characters repeat; the blanks that indent the cursor's line do not count."""
 
 
 def find(before: str, others: Iterable[str], min_chars: int) -> Echo | None:
@@ -35,13 +36,18 @@ def find(before: str, others: Iterable[str], min_chars: int) -> Echo | None:
     needle = _needle(tail, min_chars)
     if not needle:
         return None
+    line = tail[tail.rfind("\n") + 1 :]
+    indent = len(line) - len(line.lstrip(" \t"))
     best: Echo | None = None
     # The occurrence at the cursor itself is left out; everything before it may be copied.
     for text in (before[:-1], *others):
         found = _best_in(text, tail, needle)
         if found and (best is None or found.match_chars > best.match_chars):
             best = found
-    return best
+    if best is None:
+        return None
+    blanks = min(indent, max(best.match_chars - (len(line) - indent), 0))
+    return Echo(best.text, best.match_chars - blanks)
 
 
 def _needle(tail: str, min_chars: int) -> str:

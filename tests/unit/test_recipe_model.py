@@ -282,3 +282,21 @@ async def test_an_interrupted_warming_moves_no_anchor() -> None:
     first, warming, second = engine.asked
     assert warming.input_prefix != first.input_prefix
     assert second.input_prefix == first.input_prefix
+
+
+async def test_a_short_copy_is_the_models_draft() -> None:
+    """What repeats too little to be shown at once is offered to the model to check; it is shown if that has nothing."""
+    before = "total = compute_total(here)\nx = 1\n" + "y = compute_t|"
+    engine = writes("x")
+    await Suggester(Config(), engine).suggest(ask(before))
+    assert engine.asked[0].draft == "otal(here)"
+    assert texts(await Suggester(Config(), writes("")).suggest(ask(before))) == [("otal(here)", Source.ECHO)]
+
+
+async def test_a_copy_goes_first_as_soon_as_suits_the_model() -> None:
+    """With a weak model a shorter repetition is shown without asking it."""
+    engine = writes("x")
+    config = Config(suggest=SuggestConfig(echo_min_chars=9))
+    outcome = await Suggester(config, engine).suggest(ask("total = compute_total(here)\nx = 1\ny = compute_t|"))
+    assert texts(outcome) == [("otal(here)", Source.ECHO)]
+    assert engine.asked == []

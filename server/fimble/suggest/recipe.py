@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from fimble import echo
+from fimble import catalog, echo
 from fimble.context.anchor import Anchors, Window
 from fimble.core import Ask, Source, Suggestion, Trigger
 from fimble.engine.wire import InfillRequest
@@ -36,8 +36,8 @@ from fimble.suggest.trim import trim
 if TYPE_CHECKING:
     from fimble.engine.client import EngineClient
 
-#: When the model has nothing, a shorter repetition is better than silence.
-_FALLBACK_ECHO_CHARS = 8
+#: A repetition of so many characters is shown when the model has nothing; before that it is the model's draft.
+_LEAST_ECHO_CHARS = 8
 
 #: The engine keeps the deadline itself; this much later it is taken for stuck.
 _GRACE_S = 0.25
@@ -62,7 +62,7 @@ class Suggester:
         stats: Stats | None = None,
         on_failure: Callable[[FimbleError], None] = lambda _error: None,
     ) -> None:
-        self._config = config
+        self._config = catalog.suited(config)
         self._engine = engine
         self._store = store
         self._stats = stats or Stats()
@@ -83,13 +83,15 @@ class Suggester:
         found: list[tuple[str, Source]] = []
         if remembered := self._recall(ask, place):
             found.append((remembered, Source.MEMORY))
-        if (invoked or not found) and (copied := self._echo(ask, place, self._config.suggest.echo_min_chars)):
+        copy = self._copy(ask) if invoked or not found else None
+        copied = trim(copy.text, place) if copy else ""
+        if copy and copied and copy.match_chars >= self._config.suggest.echo_min_chars:
             found.append((copied, Source.ECHO))
         if invoked or not found:
-            written = await self._ask_model(ask, place)
+            written = await self._ask_model(ask, place, copy.text if copy else "")
             if written:
                 found.append((written, Source.MODEL))
-            elif not found and (copied := self._echo(ask, place, _FALLBACK_ECHO_CHARS)):
+            elif copied:
                 found.append((copied, Source.ECHO))
         return self._conclude(ask, place, found, (time.perf_counter() - started) * 1000)
 
@@ -134,9 +136,9 @@ class Suggester:
         text = self._memory.recall(ask.document.uri, place)
         return trim(text, place) if text else ""
 
-    def _echo(self, ask: Ask, place: Place, min_chars: int) -> str:
+    def _copy(self, ask: Ask) -> echo.Echo | None:
         if not self._config.suggest.echo:
-            return ""
+            return None
         source = ask.document.text.source
         others = (
             unix_lines(other.text.source[-echo.MAX_SEARCH_CHARS :])
@@ -144,14 +146,15 @@ class Suggester:
             if not self._gate.is_excluded(other.path)
         )
         before = source[max(0, ask.offset - echo.MAX_SEARCH_CHARS) : ask.offset]
-        copy = echo.find(unix_lines(before), others, min_chars)
-        return trim(copy.text, place) if copy else ""
+        least = min(_LEAST_ECHO_CHARS, self._config.suggest.echo_min_chars)
+        return echo.find(unix_lines(before), others, least)
 
-    async def _ask_model(self, ask: Ask, place: Place) -> str:
+    async def _ask_model(self, ask: Ask, place: Place, draft: str) -> str:
         if self._engine is None:
             return ""
         stop = Stop(place, self._config.suggest.multiline)
         request = self._request(ask, self._anchors.window(ask.document, ask.offset))
+        request.draft = _sendable(draft)
         key = self._store_key(request, stop.is_block)
         if self._store and (stored := await self._store.get(key)) is not None:
             self._stats.add("disk_hits")
