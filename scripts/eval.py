@@ -43,6 +43,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         help="have the pieces of other files that a task brings (crossfile) open beside it; default: yes",
     )
     parser.add_argument(
+        "--layout",
+        choices=("product", "unhealed", "plain"),
+        default="product",
+        help="of the prompt in mode logprob: as Fimble asks; without token healing; with the prefix up to the cursor",
+    )
+    parser.add_argument(
         "--deadline-ms",
         type=_deadline_ms,
         metavar="N",

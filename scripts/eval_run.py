@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import math
-import os
-import random
 import shlex
 import statistics
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,24 +20,13 @@ from rich.table import Table
 
 from demo_editor import ServerGone
 from eval import parse
+from eval_bits import Reader, bits_per_byte
 from eval_window import Answers, EvalFailed, Setup, ask_all
 from fimble import catalog
-from fimble.context.anchor import Anchors
-from fimble.core import Document
-from fimble.engine.llama import Context, Decoded, Model
-from fimble.engine.prompt import render_infill
-from fimble.engine.sampling import log_probabilities
-from fimble.engine.wire import ExtraFile, InfillRequest
 from fimble.errors import FimbleError
-from fimble.settings import EngineConfig
-from fimble.text import Text
 from private_home import EngineFailed
 
 _NEEDED = {"id", "path", "prefix", "suffix", "groundtruth"}
-
-_BATCH_TOKENS = 512
-_SMALL_MODEL_PARAMS = 200e6
-_RESAMPLES = 2000
 
 Row = dict[str, Any]
 Hear = Callable[[Row], None]
@@ -84,67 +70,6 @@ def _writing(path: Path, count: int, rows: list[Row]) -> Iterator[Hear]:
             bar.advance(line)
 
         yield hear
-
-
-# --- log-probabilities --------------------------------------------------------------------------------------
-
-
-class Reader:
-    """A model that reads true texts and says how likely each was."""
-
-    def __init__(self, model: Path) -> None:
-        self._model = Model(model)
-        self._n_ctx = min(EngineConfig().context_tokens, self._model.n_ctx_train)
-        # Threads wait for each other by spinning, which beside other work costs a small model far more than it gains.
-        threads = 1 if self._model.n_params < _SMALL_MODEL_PARAMS else min(os.cpu_count() or 1, 8)
-        sizes = {"n_ctx": self._n_ctx, "n_seq": 1, "n_batch": min(_BATCH_TOKENS, self._n_ctx)}
-        self._context = Context(self._model, **sizes, threads=threads, threads_batch=threads)
-
-    def read(self, task: Row, with_context: bool) -> Row:
-        """The bits that the true text of *task* costs after the product's prompt, and its length in bytes.
-
-        A text longer than half of the context counts as far as it fits.
-        """
-        vocab = self._model.vocab
-        truth = vocab.tokenize(task["groundtruth"])[: self._n_ctx // 2]
-        # Snippets stand in the prompt from the oldest to the newest; tasks name their best piece first.
-        chunks = task.get("crossfile") or [] if with_context else []
-        # As much of both sides as the product takes, so that snippets find the same room.
-        document = Document(task["path"], task["path"], "", 1, Text(task["prefix"] + task["suffix"]))
-        window = Anchors().window(document, len(task["prefix"]))
-        request = InfillRequest(
-            input_prefix=window.prefix + window.typed,
-            input_suffix=window.suffix,
-            input_extra=[ExtraFile(chunk["path"], chunk["text"]) for chunk in reversed(chunks)],
-            filename=task["path"],
-            n_predict=len(truth),
-        )
-        prompt = render_infill(request, vocab, self._model.fim, self._n_ctx).tokens
-        self._context.clear(0)
-        bits = 0.0
-        step = self._context.n_batch
-        for start in range(0, len(prompt), step):
-            self._decode(prompt[start : start + step], start)
-        for place, token in enumerate(truth):
-            bits -= float(log_probabilities(self._context.logits())[token]) / math.log(2)
-            if place + 1 < len(truth):
-                self._decode((token,), len(prompt) + place)
-        return {"id": task["id"], "bits": round(bits, 4), "bytes": sum(len(vocab.piece(token)) for token in truth)}
-
-    def _decode(self, tokens: Sequence[int], start: int) -> None:
-        if self._context.decode(tokens, 0, start) is not Decoded.OK:
-            raise EvalFailed("The context is too small for a task.")
-
-
-def bits_per_byte(rows: Sequence[Mapping[str, Any]]) -> tuple[float, float, float]:
-    """All bits by all bytes, with its bootstrap 95 % interval over tasks (Efron 1979, percentiles)."""
-
-    def ratio(chosen: Sequence[Mapping[str, Any]]) -> float:
-        return float(sum(row["bits"] for row in chosen) / max(sum(row["bytes"] for row in chosen), 1))
-
-    dice = random.Random(7)
-    again = sorted(ratio(dice.choices(rows, k=len(rows))) for _ in range(_RESAMPLES))
-    return ratio(rows), again[int(0.025 * _RESAMPLES)], again[int(0.975 * _RESAMPLES)]
 
 
 # --- a first look -------------------------------------------------------------------------------------------
@@ -207,7 +132,7 @@ def _say_more(answers: Answers) -> None:
 
 def _foretell(options: Namespace, tasks: list[Row], model: Path) -> None:
     rows: list[Row] = []
-    reader = Reader(model)
+    reader = Reader(model, options.layout)
     with _writing(Path(options.out), len(tasks), rows) as hear:
         for task in tasks:
             hear(reader.read(task, options.context))
