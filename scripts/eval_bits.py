@@ -43,8 +43,10 @@ class Reader:
         self._n_ctx = min(EngineConfig().context_tokens, self._model.n_ctx_train)
         # Threads wait for each other by spinning, which beside other work costs a small model far more than it gains.
         threads = 1 if self._model.n_params < _SMALL_MODEL_PARAMS else min(os.cpu_count() or 1, 8)
-        sizes = {"n_ctx": self._n_ctx, "n_seq": 1, "n_batch": min(_BATCH_TOKENS, self._n_ctx)}
-        self._context = Context(self._model, **sizes, threads=threads, threads_batch=threads)
+        batch = min(_BATCH_TOKENS, self._n_ctx)
+        self._context = Context(
+            self._model, n_ctx=self._n_ctx, n_seq=1, n_batch=batch, threads=threads, threads_batch=threads
+        )
 
     def read(self, task: Row, with_context: bool) -> Row:
         """The bits that the true text of *task* costs, and its length in bytes.

@@ -91,9 +91,32 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Meta(
             ge=0,
             le=256,
-            description="CPU threads while writing; 0: chosen by the size of the model and the machine.",
+            description="CPU threads; 0: those that are found fastest here, fewer while the machine is busy.",
         ),
     ] = 0
+    power: Annotated[
+        Literal["auto", "full", "saving"],
+        Meta(description="saving: compute nothing that nobody has asked for yet; auto: while on battery."),
+    ] = "auto"
+    flash_attention: Annotated[Literal["auto", "on", "off"], Meta(description="auto: if it is found faster here.")] = (
+        "auto"
+    )
+    kv_type: Annotated[
+        Literal["f16", "q8_0", "q4_0"],
+        Meta(
+            description="How evaluated prompts are kept: q8_0 takes half of the memory, q4_0 a quarter, at some loss."
+        ),
+    ] = "f16"
+    mmap: Annotated[bool, Meta(description="Map the model's file instead of reading it: it loads faster.")] = True
+    mlock: Annotated[bool, Meta(description="Never let the model's memory be swapped out.")] = False
+    gpu_layers: Annotated[
+        int,
+        Meta(
+            ge=-1,
+            le=1000,
+            description="Layers computed on the GPU, where llama.cpp was built for one; -1: as many as there are.",
+        ),
+    ] = -1
     cache_mb: Annotated[
         int,
         Meta(

@@ -18,7 +18,7 @@ ENGINE_SERVER = (
     *("engine.server", "engine.app", "engine.scheduler", "engine.generator", "engine.sequences"),
     *("engine.sampling", "engine.answer", "engine.prompt", "engine.llama", "engine.probe"),
     *("engine.job", "engine.run", "engine.healing", "engine.costs", "engine.drafts", "engine.shelf"),
-    *("engine.metrics", "engine.progressive", "engine.tuning", "engine.pressure"),
+    *("engine.metrics", "engine.progressive", "engine.tuning", "engine.tuner", "engine.pressure"),
 )
 
 #: From the ground up.  A layer is a row of rooms; a room is the names that begin its modules.  A module may

@@ -19,7 +19,7 @@ from fimble.cli.output import console, print_json
 from fimble.config import Loaded
 from fimble.engine import launch
 from fimble.engine.client import EngineClient
-from fimble.engine.wire import InfillRequest
+from fimble.engine.wire import InfillRequest, Load, Tuning
 from fimble.errors import FimbleError
 from fimble.store import Store
 
@@ -136,20 +136,41 @@ def _model(loaded: Loaded) -> Iterator[Finding]:
     yield Finding(what="Model", ok=True, found=found)
     gpu = "GPU" if probe.gpu else "CPU only"
     yield Finding(what="llama.cpp", ok=True, found=f"{gpu}; {probe.system_info}")
-    yield asyncio.run(_answer(loaded, path))
+    yield from asyncio.run(_answer(loaded, path))
 
 
-async def _answer(loaded: Loaded, path: Path) -> Finding:
+async def _answer(loaded: Loaded, path: Path) -> list[Finding]:
     client = EngineClient(launch.Launcher(launch.settings_for(path, loaded.config.engine)))
     try:
         await client.ensure()
         request = InfillRequest(input_prefix="def add(a, b):\n", prompt="    return ", n_predict=8)
         timings = [chunk.timings async for chunk in client.infill(request)][-1]
+        props = await client.props()
     except FimbleError as failure:
-        return Finding(what="Engine", ok=False, found=failure.message, fix=failure.fix)
+        return [Finding(what="Engine", ok=False, found=failure.message, fix=failure.fix)]
     finally:
         await client.close()
-    if timings is None or not timings.prompt_n:
-        return Finding(what="Engine", ok=True, found="answers")
-    took = timings.prompt_ms + timings.predicted_ms
-    return Finding(what="Engine", ok=True, found=f"answers: {timings.predicted_n} tokens in {took:.0f} ms")
+    said = "answers"
+    if timings and timings.prompt_n:
+        said = f"answers: {timings.predicted_n} tokens in {timings.prompt_ms + timings.predicted_ms:.0f} ms"
+    if props.why_no_roll_back:
+        said += f"; its cache cannot be cut ({props.why_no_roll_back}), so edits cost more than with other models"
+    tuned = [_tuning(props.tuning, props.load)] if props.tuning else []
+    return [Finding(what="Engine", ok=True, found=said), *tuned]
+
+
+def _tuning(tuning: Tuning, load: Load | None) -> Finding:
+    flash = {True: "flash attention", False: "no flash attention", None: "llama.cpp's choice of attention"}
+    found = f"{_count(tuning.threads)} to write, {tuning.threads_batch} to read, {flash[tuning.flash_attention]}"
+    if tuning.measured:
+        token_ms = min(m.token_ms for m in tuning.measured if m.threads == tuning.threads)
+        found += f"; measured here ({token_ms:.1f} ms a token)"
+    else:
+        found += "; not measured: the engine does so in its first quiet second, unless engine.threads is set"
+    if load and load.busy_cores >= 0.5:
+        found += f"; other programs keep {load.busy_cores:.1f} cores busy, so fewer are used now"
+    return Finding(what="Tuning", ok=True, found=found)
+
+
+def _count(threads: int) -> str:
+    return f"{threads} thread{'s' if threads != 1 else ''}"

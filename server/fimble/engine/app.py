@@ -117,6 +117,8 @@ class App:
             n_ctx=scheduler.n_ctx,
             can_roll_back=not (model and model.why_no_roll_back),
             why_no_roll_back=model.why_no_roll_back if model else "",
+            tuning=scheduler.tuner.tuning,
+            load=scheduler.tuner.load,
             settings=scheduler.settings,
             counters=scheduler.counters,
         )

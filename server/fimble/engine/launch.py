@@ -45,6 +45,12 @@ def settings_for(model_path: Path, config: EngineConfig) -> EngineSettings:
         idle_minutes=float(config.idle_minutes),
         transport=config.transport,
         cache_mb=config.cache_mb,
+        power=config.power,
+        flash_attention=config.flash_attention,
+        kv_type=config.kv_type,
+        mmap=config.mmap,
+        mlock=config.mlock,
+        gpu_layers=config.gpu_layers,
     )
 
 

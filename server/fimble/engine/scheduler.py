@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import psutil
 
 from fimble.engine.generator import CHUNK_TOKENS, Generator, as_answer
-from fimble.engine.job import Job
+from fimble.engine.job import Job, Priority
 from fimble.engine.llama import Context, Decoded, Model
+from fimble.engine.tuner import Tuner
 from fimble.engine.wire import Chunk, Counters, EngineSettings, Slot
 from fimble.errors import EngineError, EngineOverloaded, FimbleError, ModelCorrupt
 
@@ -27,9 +27,8 @@ _log = logging.getLogger("fimble.engine")
 _SEQUENCES = 8
 _MAX_WAITING = 32
 
-#: Below this many parameters one thread writes faster than several that wait for each other
-#: (measured: 45 M, 2 cores: 337 tokens/s with one thread, 304 with two).
-_SMALL_MODEL_PARAMS = 60_000_000
+#: After this many seconds without a request the engine looks after itself.
+_IDLE_S = 1.0
 
 
 class Scheduler:
@@ -43,12 +42,13 @@ class Scheduler:
         self.failure: FimbleError | None = None
         self.model: Model | None = None
         self.n_ctx = 0
+        self.tuner = Tuner(settings, lambda: bool(self._waiting))
         self._waiting: list[Job] = []
         self._active: list[Job] = []
         self._decoding: Sequence[Job] = ()
         self._context: Context | None = None
         self._generator: Generator | None = None
-        self._closed = False
+        self._closed = self._is_idle = False
         self._wake = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
 
@@ -58,6 +58,9 @@ class Scheduler:
 
     def submit(self, job: Job) -> None:
         """Queue *job*; ends what it replaces.  Raises EngineOverloaded when too much is waiting."""
+        if self.tuner.load.saves_power and job.priority is Priority.SPECULATIVE:
+            job.finish(Chunk(stop=True, stop_type="declined"))
+            return
         with self._wake:
             for other in [*self._waiting, *self._active]:
                 if job.replaces(other):
@@ -65,6 +68,7 @@ class Scheduler:
             self._make_room(job)
             self.counters.requests += 1
             self._waiting.append(job)
+            self.tuner.give_way()
             if self._decoding and all(job.priority < other.priority for other in self._decoding):
                 self._stop_decode()
             self._wake.notify()
@@ -166,7 +170,11 @@ class Scheduler:
             return
         self.ready = True
         threading.Thread(target=generator.pieces.build, name="pieces", daemon=True).start()
-        while jobs := self._next():
+        while (jobs := self._next()) is not None:
+            self.tuner.adapt()
+            if not jobs:
+                self.tuner.measure()
+                continue
             try:
                 generator.step(jobs, self._may_decode)
             except Exception as failure:
@@ -174,19 +182,28 @@ class Scheduler:
                     job.finish(as_answer(failure))
 
     def _load(self) -> Generator:
-        model = Model(Path(self.settings.model_path), self._on_progress)
-        self.n_ctx = min(self.settings.context_tokens, model.n_ctx_train or self.settings.context_tokens)
-        cores = psutil.cpu_count(logical=False) or psutil.cpu_count() or 1
-        threads = self.settings.threads or (1 if model.n_params < _SMALL_MODEL_PARAMS else min(cores, 8))
+        settings = self.settings
+        model = Model(
+            Path(settings.model_path),
+            self._on_progress,
+            mmap=settings.mmap,
+            mlock=settings.mlock,
+            gpu_layers=settings.gpu_layers,
+        )
+        self.n_ctx = min(settings.context_tokens, model.n_ctx_train or settings.context_tokens)
+        best = self.tuner.begin(model)
         context = Context(
             model,
             n_ctx=2 * self.n_ctx,
             n_seq=_SEQUENCES,
             n_batch=CHUNK_TOKENS,
-            threads=threads,
-            threads_batch=self.settings.threads or cores,
+            threads=best.threads,
+            threads_batch=best.threads_batch,
+            flash_attention=best.flash_attention,
+            kv_type=settings.kv_type,
         )
         check_finite(model, context)
+        self.tuner.adapt(context)
         self.model, self._context = model, context
         return Generator(
             model, context, self.n_ctx, _SEQUENCES, self.counters, self.settings.cache_mb * 1_000_000, self._prepare
@@ -195,16 +212,26 @@ class Scheduler:
     def _on_progress(self, share: float) -> None:
         self.progress = share
 
-    def _next(self) -> Sequence[Job]:
-        """Whom to serve now: all of the most urgent class, as far as there are sequences.  Empty at the end.
+    def _next(self) -> Sequence[Job] | None:
+        """Whom to serve now: all of the most urgent class, as far as there are sequences.
 
-        Waits while there is nothing to do.  Whoever is outranked waits again, with what it has so far.
+        Nobody, when nothing has been asked for a while and there is something to measure; None at the end.
+        Whoever is outranked waits again, with what it has so far.
         """
         with self._wake:
             self._decoding = ()
             self._active = [job for job in self._active if not job.is_done]
             while not self._waiting and not self._active and not self._closed:
-                self._wake.wait()
+                # The first moment without work is no idle one yet; once it is, bit follows bit until somebody comes.
+                has_time = self.tuner.has_work and (self._is_idle or not self._wake.wait(_IDLE_S))
+                if has_time:
+                    self._is_idle = True
+                    return ()
+                if not self.tuner.has_work:
+                    self._wake.wait()
+            self._is_idle = False
+            if self._closed and not self._waiting and not self._active:
+                return None
             if not self._waiting:
                 return self._active
             everybody = [*self._active, *self._waiting]

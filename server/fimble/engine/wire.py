@@ -154,8 +154,43 @@ class Props(msgspec.Struct, kw_only=True):
     can_roll_back: bool = True
     """Whether a sequence can be cut anywhere; if not, ``why_no_roll_back``, and a prompt goes on from checkpoints."""
     why_no_roll_back: str = ""
+    tuning: Tuning | None = None
+    load: Load | None = None
     settings: EngineSettings
     counters: Counters
+
+
+class Measurement(msgspec.Struct, frozen=True, kw_only=True):
+    """The fastest of several decodes, in milliseconds: of one token, and of a chunk of a prompt."""
+
+    threads: int
+    flash_attention: bool
+    token_ms: float
+    chunk_ms: float
+
+
+class Tuning(msgspec.Struct, frozen=True, kw_only=True):
+    """What an engine computes with on a quiet machine; None: llama.cpp's own choice.
+
+    *measured* is empty while it is a guess.
+    """
+
+    threads: int
+    threads_batch: int
+    flash_attention: bool | None = None
+    measured: list[Measurement] = []
+
+
+class Load(msgspec.Struct, frozen=True, kw_only=True):
+    """What else the machine does."""
+
+    busy_cores: float = 0.0
+    """How many cores other processes keep busy; those that run at low priority give way and do not count."""
+    saves_power: bool = False
+
+    def threads(self, wanted: int, cores: int) -> int:
+        """How many threads to compute with, where *wanted* are best on a quiet machine with *cores*."""
+        return max(1, min(wanted, round(cores - self.busy_cores)))
 
 
 class Slot(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,6 +215,12 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     idle_minutes: float
     transport: str
     cache_mb: int = 256
+    power: str = "auto"
+    flash_attention: str = "auto"
+    kv_type: str = "f16"
+    mmap: bool = True
+    mlock: bool = False
+    gpu_layers: int = -1
 
 
 class ErrorBody(msgspec.Struct, kw_only=True):

@@ -22,6 +22,10 @@ State = npt.NDArray[np.uint8]
 _BYTES = ctypes.POINTER(ctypes.c_uint8)
 
 
+#: enum ggml_type (ggml.h).
+_KV_TYPES = {"f16": 1, "q4_0": 2, "q8_0": 8}
+
+
 class Decoded(IntEnum):
     """What ``Context.decode`` came to: llama_decode's return codes (llama.h)."""
 
@@ -44,7 +48,7 @@ class Context:
 
     *n_ctx* cells are shared by *n_seq* sequences (``kv_unified``).  At most *n_batch* tokens go into one
     ``decode``: llama.cpp aborts the whole process on a larger one.  *flash_attention* is on or off; None leaves
-    it to llama.cpp.
+    it to llama.cpp.  *kv_type* is what the cache is kept as: ``f16``, ``q8_0`` or ``q4_0``.
     """
 
     def __init__(
@@ -56,7 +60,8 @@ class Context:
         n_batch: int,
         threads: int,
         threads_batch: int,
-        flash_attention: int | None = None,
+        flash_attention: bool | None = None,
+        kv_type: str = "f16",
     ) -> None:
         params = llama.llama_context_default_params()
         params.n_ctx = n_ctx
@@ -69,7 +74,8 @@ class Context:
         params.swa_full = True
         if flash_attention is not None:
             kinds = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED, llama.LLAMA_FLASH_ATTN_TYPE_ENABLED
-            params.flash_attn_type = kinds[bool(flash_attention)]
+            params.flash_attn_type = kinds[flash_attention]
+        params.type_k = params.type_v = _KV_TYPES[kv_type]
         params.no_perf = True
         self._ctx = llama.llama_init_from_model(model.handle, params)
         if not self._ctx:

@@ -44,16 +44,25 @@ def can_use_gpu() -> bool:
 
 
 class Model:
-    """Weights in memory.
+    """Weights in memory: *mmap* maps the file, *mlock* forbids to swap it out; *gpu_layers* -1 means all.
 
     Raises ModelNotFound, ModelCorrupt, ModelNoFim or ModelTooLarge, each with what to do about it.
     """
 
-    def __init__(self, path: Path, on_progress: Callable[[float], None] = lambda _share: None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        on_progress: Callable[[float], None] = lambda _share: None,
+        *,
+        mmap: bool = True,
+        mlock: bool = False,
+        gpu_layers: int = -1,
+    ) -> None:
         check_file(path)
         llama.llama_log_set(_collect_log, None)
         llama.llama_backend_init()
         params = llama.llama_model_default_params()
+        params.use_mmap, params.use_mlock, params.n_gpu_layers = mmap, mlock, gpu_layers
 
         @llama.llama_progress_callback  # type: ignore[untyped-decorator]
         def progress(share: float, _data: object) -> bool:
