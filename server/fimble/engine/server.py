@@ -41,6 +41,9 @@ _FAILED_SECONDS = 20.0
 #: Longer than clients keep a connection (aiohttp: 15 s), so that none sends a request into one that is being closed.
 _KEEP_ALIVE_S = 120
 
+#: How often an engine asks itself whether it is still of use.
+_LOOK_EVERY_S = 1.0
+
 _log = logging.getLogger("fimble.engine")
 
 
@@ -72,16 +75,17 @@ def _run(folder: Path, settings: EngineSettings, key: str) -> None:
     endpoint = Endpoint.for_engine(folder, settings)
     listener = _listen(endpoint)
     endpoint.pid, endpoint.command = os.getpid(), psutil.Process().cmdline()
-    endpoint.write(folder / f"{key}.json")
+    address = folder / f"{key}.json"
+    endpoint.write(address)
     _log.info("engine %s for %s", key, settings.model_path)
     scheduler = Scheduler(settings)
     scheduler.start()
     try:
-        asyncio.run(_serve(App(scheduler, endpoint.token), scheduler, listener))
+        asyncio.run(_serve(App(scheduler, endpoint.token), scheduler, listener, address))
     finally:
         # The address goes before the lock does: a window that finds no address starts an engine, and that one
         # must not find the lock free while this address still stands.
-        _remove(folder / f"{key}.json", Path(endpoint.socket) if endpoint.socket else None)
+        _remove(address, Path(endpoint.socket) if endpoint.socket else None)
         scheduler.close()
         _log.info("engine %s ended", key)
 
@@ -104,7 +108,7 @@ def _listen(endpoint: Endpoint) -> socket.socket:
     return listener
 
 
-async def _serve(app: App, scheduler: Scheduler, listener: socket.socket) -> None:
+async def _serve(app: App, scheduler: Scheduler, listener: socket.socket, address: Path) -> None:
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -125,17 +129,22 @@ async def _serve(app: App, scheduler: Scheduler, listener: socket.socket) -> Non
         timeout_keep_alive=_KEEP_ALIVE_S,
     )
     server = Server(config)
-    watch = asyncio.create_task(_end_when_idle(app, scheduler, server))
+    ways_in = [address, *([Path(listener.getsockname())] if listener.family == socket.AF_UNIX else [])]
+    watch = asyncio.create_task(_end_when_useless(app, scheduler, server, ways_in))
     await server.serve(sockets=[listener])
     watch.cancel()
 
 
-async def _end_when_idle(app: App, scheduler: Scheduler, server: uvicorn.Server) -> None:
+async def _end_when_useless(app: App, scheduler: Scheduler, server: uvicorn.Server, ways_in: list[Path]) -> None:
+    """End when nobody asks for anything, or nobody new can: somebody who cleans up took a way in away.
+
+    Only when this engine is gone, and its lock with it, can a window start another one.
+    """
     limit = scheduler.settings.idle_minutes * 60
     while not server.should_exit:
-        await asyncio.sleep(min(limit / 4, 5.0))
+        await asyncio.sleep(min(limit / 4, _LOOK_EVERY_S))
         patience = min(limit, _FAILED_SECONDS) if scheduler.failure else limit
-        if app.idle_seconds() > patience:
+        if app.idle_seconds() > patience or not all(path.exists() for path in ways_in):
             server.should_exit = True
 
 
