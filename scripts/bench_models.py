@@ -17,7 +17,7 @@ BUNDLED = ROOT / "models" / "starter-5m-q8_0.gguf"
 
 #: What is made: the file's name, its shape and how it is quantised.
 MODELS: tuple[tuple[str, Shape, int], ...] = (
-    ("random-45m-q8_0.gguf", M45, llama.LLAMA_FTYPE_MOSTLY_Q8_0),
+    ("random-45m-q5_k_m.gguf", M45, llama.LLAMA_FTYPE_MOSTLY_Q5_K_M),
     ("random-0.5b-q4_k_m.gguf", B05, llama.LLAMA_FTYPE_MOSTLY_Q4_K_M),
 )
 
