@@ -9,11 +9,11 @@ from pathlib import Path
 
 import llama_cpp.llama_cpp as llama
 
-from environment import ROOT
+from fimble import catalog
 from random_model import B05, M45, Shape, write_random_model
 
 #: Gives its tokenizer to the random ones.
-BUNDLED = ROOT / "models" / "starter-5m-q8_0.gguf"
+BUNDLED = catalog.resolve("")
 
 #: What is made: the file's name, its shape and how it is quantised.
 MODELS: tuple[tuple[str, Shape, int], ...] = (

@@ -23,6 +23,9 @@ from private_home import FIMBLE, EngineFailed, end_orderly_on_signals, private_h
 
 SAMPLE = Path(__file__).resolve().parent / "sample"
 
+#: Of models with fewer parameters than this nobody should expect much.
+_TINY_PARAMS = 20_000_000
+
 #: What the demo promises to show: texts that llama.cpp wrote.
 _PROMISED_TEXTS = 3
 
@@ -136,9 +139,9 @@ async def _get_ready(editor: Editor, environ: dict[str, str], screen: Screen) ->
     screen.say("A few lines are typed into a small project, as you would. Grey is what Fimble suggests.")
     screen.say()
     screen.say(f"Model: {model}, {engine['n_params'] / 1e6:,.1f} M parameters, ready after {seconds:.1f} s.")
-    if model.startswith("starter-"):
+    if engine["n_params"] < _TINY_PARAMS:
         screen.say(
-            "It is tiny and badly undertrained: it shows that everything works, and what it writes is often nonsense. "
+            "It is tiny: good for the end of a word or a common line, and often wrong beyond that. "
             "`fimble models list` names models worth your memory."
         )
 

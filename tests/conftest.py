@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from fimble import catalog
+
 ROOT = Path(__file__).resolve().parents[1]
-BUNDLED_MODEL = ROOT / "models" / "starter-5m-q8_0.gguf"
+BUNDLED_MODEL = catalog.resolve("")
 
 sys.path.insert(0, str(ROOT / "scripts"))
 

@@ -39,3 +39,16 @@ _BY_SUFFIX = {
 def language_of(filename: str) -> str:
     """The language id of *filename*; ``plaintext`` if its suffix is not known."""
     return _BY_SUFFIX.get(PurePath(filename).suffix.lower(), "plaintext")
+
+
+#: Languages in which the same lines make sense.
+_FAMILIES = (
+    frozenset({"javascript", "javascriptreact", "typescript", "typescriptreact", "svelte", "vue"}),
+    frozenset({"c", "cpp", "objective-c", "objective-cpp", "cuda-cpp"}),
+    frozenset({"css", "scss", "sass", "less"}),
+)
+
+
+def are_related(one: str, other: str) -> bool:
+    """Whether a line of the one language could stand in the other."""
+    return one == other or any(one in family and other in family for family in _FAMILIES)

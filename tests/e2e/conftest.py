@@ -23,8 +23,8 @@ from random_model import write_random_model
 
 @pytest.fixture(scope="session")
 def slow_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """69 million random parameters: a long prompt takes seconds."""
-    path = tmp_path_factory.mktemp("models") / "random-69m.gguf"
+    """73 million random parameters: a long prompt takes seconds."""
+    path = tmp_path_factory.mktemp("models") / "random-73m.gguf"
     write_random_model(BUNDLED_MODEL, path)
     return path
 

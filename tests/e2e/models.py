@@ -6,7 +6,9 @@ from pathlib import Path
 
 import gguf
 
-BUNDLED_MODEL = Path(__file__).resolve().parents[2] / "models" / "starter-5m-q8_0.gguf"
+from fimble import catalog
+
+BUNDLED_MODEL = catalog.resolve("")
 
 
 def write_broken_model(source: Path, target: Path) -> None:

@@ -6,11 +6,11 @@ import asyncio
 import os
 import signal
 import stat
-import time
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import gguf
 import msgspec
 import psutil
 import pytest
@@ -22,6 +22,7 @@ from fimble.engine.client import EngineClient
 from fimble.engine.generator import CHUNK_TOKENS
 from fimble.engine.wire import Chunk, Counters, InfillRequest, Slot
 from fimble.errors import EngineCrashed, ModelCorrupt, ModelError, ModelNotFound
+from fimble.settings import EngineConfig
 
 LONG_PREFIX = "".join(f"value_{i} = compute_something({i}, 'name', option={i % 7})\n" for i in range(400))
 
@@ -206,10 +207,9 @@ async def test_a_cold_start_answers_in_time_from_a_short_prompt(new_client: NewC
         "deadline_ms": 1500,
         "session": "a",
     }
-    began = time.monotonic()
     text, first = await text_of(client, InfillRequest(**common, prompt="val"))
-    assert time.monotonic() - began < 1.5
     assert text
+    assert first.stop_type == "limit"  # and not "deadline"
     assert first.truncated
     assert first.tokens_evaluated < 1024
     counters = await settled(client, 2.0)
@@ -353,7 +353,9 @@ async def test_the_engine_says_what_it_does_and_never_what_it_reads(new_client: 
     assert response.content_type == "text/plain"
     slots = msgspec.json.decode(slots_text, type=list[Slot])
     (used,) = [slot for slot in slots if slot.session]
-    assert (len(slots), used.is_processing, used.n_ctx) == (8, False, 512)
+    trained_on = gguf.GGUFReader(BUNDLED_MODEL).fields["llama.context_length"].contents()
+    assert (len(slots), used.is_processing) == (8, False)
+    assert used.n_ctx == min(EngineConfig().context_tokens, trained_on)
     assert used.n_prompt_tokens >= end.tokens_evaluated
     assert "secret" not in slots_text + metrics_text
     assert "window" not in slots_text + metrics_text

@@ -21,10 +21,11 @@ import smoke
 import store
 import tasks
 from eval import parse
+from fimble import catalog
 from scores import interval_of
 from store import Store
 
-MODEL = Path(__file__).resolve().parents[2] / "models" / "starter-5m-q8_0.gguf"
+MODEL = catalog.resolve("")
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""What the unit tests share: the bundled model, loaded once (20 ms), contexts of their own, and broken copies."""
+"""What the unit tests share: the bundled model, loaded once (20 ms), one whose answers never end, and broken copies."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 
 from fimble import catalog
 from fimble.engine.llama import Context, Model
+from random_model import Shape, write_random_model
 
 # No deadline per example: a busy machine is not a wrong result.  HYPOTHESIS_EXAMPLES=5000 searches longer.
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "100"))
@@ -30,6 +31,14 @@ def bundled() -> Path:
 def model(bundled: Path) -> Model:
     """Its weights, through the real llama.cpp."""
     return Model(bundled)
+
+
+@pytest.fixture(scope="session")
+def endless(bundled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights with the bundled tokenizer: every answer is as long as it was asked to be."""
+    path = tmp_path_factory.mktemp("models") / "endless.gguf"
+    write_random_model(bundled, path, Shape(layers=4, width=256, feed_forward=512, heads=4, context=1024))
+    return path
 
 
 @pytest.fixture

@@ -45,7 +45,8 @@ def text_of(chunks: list[Chunk]) -> str:
 def top_gaps(chunks: list[Chunk]) -> list[float]:
     """How far the second best token was behind the best, for every token written."""
     tops = [e["top_logprobs"] for chunk in chunks for e in chunk.completion_probabilities or []]
-    return [top[0]["logprob"] - top[1]["logprob"] for top in tops]
+    # Where only one token continues what was typed there is no second one.
+    return [top[0]["logprob"] - top[1]["logprob"] if len(top) > 1 else np.inf for top in tops]
 
 
 def batch_noise() -> float:
@@ -58,8 +59,10 @@ def batch_noise() -> float:
     return 4 * float(np.abs(contexts[0].logits() - contexts[1].logits()).max()) + 1e-4
 
 
-def test_the_text_is_the_same_with_and_without_drafts() -> None:
+def test_the_text_is_the_same_with_and_without_drafts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Over 200 prompts, with right, partly right and wrong drafts, only near-ties may fall the other way."""
+    # From 64 tokens on this llama.cpp takes other matrix kernels, whose rounding differs by much more.
+    monkeypatch.setattr("fimble.engine.generator.CHUNK_TOKENS", 48)
     plain, drafting, noise = Engine(), Engine(), batch_noise()
     choose = random.Random(0)
     differing = 0
@@ -87,15 +90,28 @@ def test_the_text_is_the_same_with_and_without_drafts() -> None:
 def test_a_right_draft_saves_decodes() -> None:
     """A copy that is right is checked several tokens at a time, and the timings say so."""
     engine = Engine()
-    request: dict[str, Any] = {"input_prefix": CODE[:600], "prompt": "class ", "n_predict": 20}
-    expected = text_of(engine.run(**request))
+
+    def longest() -> tuple[int, str, dict[str, Any]]:
+        """What the model writes most about, of several places: how many tokens, the text and the request."""
+        answers = []
+        for at, prompt in ((600, "class "), (600, "import "), (600, "def "), (650, "# "), (900, "")):
+            request = {"input_prefix": CODE[:at], "prompt": prompt, "n_predict": 20}
+            chunks = engine.run(**request)
+            assert chunks[-1].timings is not None
+            answers.append((chunks[-1].timings.predicted_n, text_of(chunks), request))
+        return max(answers, key=lambda answer: answer[0])
+
+    count, expected, request = longest()
+    assert count >= 10, "the model writes so little that nothing can be saved"
     before = engine.counters.decodes
     engine.always_drafts(7)
-    end = engine.run(**request, draft=expected)[-1]
-    assert engine.counters.decodes - before <= 12
+    chunks = engine.run(**request, draft=expected)
+    assert text_of(chunks) == expected
+    assert engine.counters.decodes - before <= 2 + count // 2
+    end = chunks[-1]
     assert end.timings is not None
-    assert end.timings.draft_n_accepted >= 10
-    assert end.timings.predicted_n == 20
+    assert end.timings.draft_n_accepted >= count // 2
+    assert end.timings.predicted_n == count
 
 
 def test_what_was_drafted_wrongly_is_not_in_the_cache() -> None:

@@ -17,6 +17,16 @@ SETTINGS = EngineSettings(
     model_path="/m.gguf", model_digest="d", context_tokens=2048, threads=0, idle_minutes=15.0, transport="auto"
 )
 
+#: Another value for every setting that changes how the engine computes.
+OTHERS = {
+    "power": "saving",
+    "flash_attention": "off",
+    "kv_type": "q8_0",
+    "mmap": False,
+    "mlock": True,
+    "gpu_layers": 0,
+}
+
 
 def test_equal_settings_have_the_same_key() -> None:
     """Two windows that agree on everything find the same engine."""
@@ -34,6 +44,7 @@ def test_equal_settings_have_the_same_key() -> None:
         ("idle_minutes", 15.5),
         ("transport", "tcp"),
         ("cache_mb", 64),
+        *OTHERS.items(),
     ],
 )
 def test_every_field_makes_another_key(field: str, value: Any) -> None:
@@ -45,7 +56,7 @@ def test_no_field_is_forgotten_above() -> None:
     """A field that is added to the settings needs a line in the test above."""
     fields = {field.name for field in msgspec.structs.fields(EngineSettings)}
     engine = {"context_tokens", "threads", "cache_mb", "idle_minutes", "transport"}
-    assert fields == {"model_path", "model_digest"} | engine
+    assert fields == {"model_path", "model_digest"} | engine | set(OTHERS)
 
 
 @pytest.mark.parametrize("name", ["__version__", "PROTOCOL"])

@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import gguf
+import msgspec
 import psutil
 import pytest
 
@@ -48,10 +50,24 @@ def test_settings_say_everything_about_an_engine(tmp_path: Path) -> None:
     """What the engine is told comes from the model and from the user's engine settings."""
     path = tmp_path / "m.gguf"
     path.write_bytes(b"x")
-    config = EngineConfig(context_tokens=300, threads=3, idle_minutes=2, transport="tcp")
-    made = launch.settings_for(path, config)
-    assert (made.model_path, made.model_digest) == (str(path), launch.quick_digest(path))
-    assert (made.context_tokens, made.threads, made.idle_minutes, made.transport) == (300, 3, 2.0, "tcp")
+    config = EngineConfig(
+        context_tokens=300,
+        threads=3,
+        power="saving",
+        flash_attention="off",
+        kv_type="q8_0",
+        mmap=False,
+        mlock=True,
+        gpu_layers=7,
+        cache_mb=9,
+        idle_minutes=2,
+        transport="tcp",
+    )
+    default = msgspec.structs.asdict(EngineConfig())
+    said = msgspec.structs.asdict(config)
+    assert [name for name in said if said[name] == default[name]] == [], "a setting is not tried"
+    made = msgspec.structs.asdict(launch.settings_for(path, config))
+    assert made == {**said, "model_path": str(path), "model_digest": launch.quick_digest(path)}
 
 
 def found(pid: int) -> Endpoint:
@@ -148,8 +164,10 @@ def test_the_environment_bounds_spinning(home: Path, monkeypatch: pytest.MonkeyP
 def test_a_good_model_is_described(bundled: Path) -> None:
     """Trying the bundled model tells its name, its size and its fill-in-the-middle tokens."""
     probe = launch.probe(bundled)
-    assert probe.description == "tinyfim, llama, Q8_0"
-    assert (probe.n_params, probe.fim_tokens, probe.licence) == (5_245_184, [1, 2, 3], "apache-2.0")
+    file = gguf.GGUFReader(bundled)
+    assert probe.description == f"{file.fields['general.name'].contents()}, llama, Q8_0"
+    assert probe.n_params == sum(int(tensor.n_elements) for tensor in file.tensors)
+    assert (probe.fim_tokens, probe.licence) == ([1, 2, 3], "apache-2.0")
 
 
 def test_what_is_wrong_with_a_model_comes_back_as_its_class(tmp_path: Path) -> None:

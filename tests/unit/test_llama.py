@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
+import gguf
 import numpy as np
 import pytest
 from hypothesis import given
@@ -18,7 +20,7 @@ VOCAB: Vocab = Model(catalog.resolve("")).vocab
 
 NewContext = Callable[..., Context]
 
-CODE = "def area(radius):\n    return math.pi * radius ** 2\n\n\nclass Circle:\n    pass\n" * 8
+CODE = "def area(radius):\n    return math.pi * radius ** 2\n\n\nclass Circle:\n    pass\n" * 16
 TOKENS = VOCAB.tokenize(CODE)[:192]
 
 
@@ -27,10 +29,13 @@ def evaluate(context: Context, tokens: tuple[int, ...], seq: int = 0, start: int
         assert context.decode(tokens[at : at + context.n_batch], seq, start + at) is Decoded.OK
 
 
-def test_the_bundled_model_is_what_it_says(model: Model) -> None:
+def test_the_bundled_model_is_what_it_says(model: Model, bundled: Path) -> None:
     """Name, size and ids come from the GGUF itself."""
-    assert model.description == "tinyfim, llama, Q8_0"
-    assert (model.n_params, model.n_ctx_train, model.vocab.size, model.vocab.bos) == (5_245_184, 512, 8192, None)
+    file = gguf.GGUFReader(bundled)
+    assert model.description == f"{file.fields['general.name'].contents()}, llama, Q8_0"
+    assert model.n_params == sum(int(tensor.n_elements) for tensor in file.tensors)
+    assert model.n_ctx_train == file.fields["llama.context_length"].contents()
+    assert (model.vocab.size, model.vocab.bos) == (len(file.fields["tokenizer.ggml.tokens"].contents()), None)
     assert tuple(model.fim) == (1, 2, 3, 5, 6)
     assert model.metadata("general.license") == "apache-2.0"
     assert model.metadata("no.such.key") == ""

@@ -125,3 +125,17 @@ def test_an_error_is_its_message_and_its_fix() -> None:
     """What is shown to a person is one text; without a fix there is no blank at its end."""
     assert str(FimbleError("It broke.", "Mend it.")) == "It broke. Mend it."
     assert str(FimbleError("It broke.")) == "It broke."
+
+
+async def test_a_copy_comes_from_a_related_language() -> None:
+    """What a Python file says is no use in TypeScript; TypeScript and Svelte share lines."""
+    python = Document("file:///project/a.py", "a.py", "python", 1, Text(REPEATED))
+    svelte = Document("file:///project/a.svelte", "a.svelte", "svelte", 1, Text(REPEATED))
+
+    async def copied(other: Document) -> list[tuple[str, Source]]:
+        start = "result = compute_ever"
+        shop = Document("file:///project/shop.ts", "shop.ts", "typescript", 1, Text(start))
+        return texts(await Suggester(Config(), None).suggest(Ask(shop, len(start), Trigger.AUTOMATIC, (other,))))
+
+    assert await copied(python) == []
+    assert await copied(svelte) == [("ything(first, second)", Source.ECHO)]

@@ -28,6 +28,9 @@ SETTINGS = EngineSettings(
 )
 END = Chunk(stop=True, stop_type="eos")
 
+#: Copies shorter than this are drafts, whatever suits the bundled model.
+DRAFTS = Config(suggest=SuggestConfig(echo_min_chars=16))
+
 
 class Scripted(EngineClient):
     """An engine that writes the given pieces, or fails."""
@@ -127,7 +130,7 @@ async def test_a_failure_costs_one_suggestion(failure: FimbleError) -> None:
     """An engine that fails is told about, and a shorter repetition takes its place."""
     told: list[FimbleError] = []
     stats = Stats()
-    suggester = Suggester(Config(), Scripted(failure), stats=stats, on_failure=told.append)
+    suggester = Suggester(DRAFTS, Scripted(failure), stats=stats, on_failure=told.append)
     outcome = await suggester.suggest(ask("total = first\nx = total = |"))
     assert texts(outcome) == [("first", Source.ECHO)]
     assert told == [failure]
@@ -288,9 +291,9 @@ async def test_a_short_copy_is_the_models_draft() -> None:
     """What repeats too little to be shown at once is offered to the model to check; it is shown if that has nothing."""
     before = "total = compute_total(here)\nx = 1\n" + "y = compute_t|"
     engine = writes("x")
-    await Suggester(Config(), engine).suggest(ask(before))
+    await Suggester(DRAFTS, engine).suggest(ask(before))
     assert engine.asked[0].draft == "otal(here)"
-    assert texts(await Suggester(Config(), writes("")).suggest(ask(before))) == [("otal(here)", Source.ECHO)]
+    assert texts(await Suggester(DRAFTS, writes("")).suggest(ask(before))) == [("otal(here)", Source.ECHO)]
 
 
 async def test_a_copy_goes_first_as_soon_as_suits_the_model() -> None:

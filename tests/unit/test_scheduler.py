@@ -1,4 +1,6 @@
-"""The scheduler: newest wins, warming gives way, everybody gets an end.  With the real model on its real thread.
+"""The scheduler: newest wins, warming gives way, everybody gets an end.  With a real model on its real thread.
+
+Its weights are random, so that an answer that nobody ends is as long as it was asked to be.
 
 The inference thread is held inside a decode or an emit, so that what waits and what runs is certain, not timed.
 """
@@ -111,11 +113,11 @@ def noting(order: list[str], name: str, job: Asked) -> Callable[[Chunk | Excepti
 
 
 @pytest.fixture
-def scheduler(bundled: Path) -> Iterator[Scheduler]:
-    """A scheduler that has loaded the bundled model."""
+def scheduler(endless: Path) -> Iterator[Scheduler]:
+    """A scheduler that has loaded a model whose answers never end early."""
     made = Scheduler(
         EngineSettings(
-            model_path=str(bundled), model_digest="", context_tokens=512, threads=1, idle_minutes=1, transport="auto"
+            model_path=str(endless), model_digest="", context_tokens=512, threads=1, idle_minutes=1, transport="auto"
         )
     )
     made.start()

@@ -9,18 +9,25 @@ from pathlib import Path
 import pytest
 
 from fimble.engine.job import Job
+from fimble.engine.llama import Model
 from fimble.engine.scheduler import Scheduler
 from fimble.engine.wire import Chunk, CompletionRequest, EngineSettings, InfillRequest
 from fimble.errors import EngineError, ModelNotFound
 
 PATIENCE_S = 60
 
+#: More than the bundled model was trained on.
+CONTEXT_TOKENS = 65_536
 
-def settings_for(path: Path, context_tokens: int = 4096) -> EngineSettings:
+#: How an answer ends that nobody ended early.
+COMPLETE = ("eos", "limit")
+
+
+def settings_for(path: Path) -> EngineSettings:
     return EngineSettings(
         model_path=str(path),
         model_digest="",
-        context_tokens=context_tokens,
+        context_tokens=CONTEXT_TOKENS,
         threads=1,
         idle_minutes=1,
         transport="auto",
@@ -49,17 +56,18 @@ def scheduler(bundled: Path) -> Iterator[Scheduler]:
     made.close()
 
 
-def test_the_context_is_never_longer_than_the_models(scheduler: Scheduler) -> None:
+def test_the_context_is_never_longer_than_the_models(scheduler: Scheduler, model: Model) -> None:
     """A setting above what the model was trained on is cut to that."""
     assert scheduler.ready
-    assert (scheduler.n_ctx, scheduler.progress) == (512, 1.0)
+    assert model.n_ctx_train < CONTEXT_TOKENS
+    assert (scheduler.n_ctx, scheduler.progress) == (model.n_ctx_train, 1.0)
 
 
 def test_a_request_that_cannot_be_served_costs_only_itself(scheduler: Scheduler) -> None:
     """A token that does not exist is told to its sender; the engine goes on."""
     with pytest.raises(ValueError, match="vocabulary"):
         answer(scheduler, CompletionRequest(prompt=[5, 10**6]))
-    assert answer(scheduler, CompletionRequest(prompt=[50, 60], n_predict=1)).stop_type == "limit"
+    assert answer(scheduler, CompletionRequest(prompt=[50, 60], n_predict=1)).stop_type in COMPLETE
 
 
 def test_a_bug_costs_one_answer(scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +76,7 @@ def test_a_bug_costs_one_answer(scheduler: Scheduler, monkeypatch: pytest.Monkey
         broken.setattr("fimble.engine.generator.render_infill", lambda *_: 1 / 0)
         with pytest.raises(EngineError, match="ZeroDivisionError"):
             answer(scheduler, InfillRequest(input_prefix="x"))
-    assert answer(scheduler, InfillRequest(input_prefix="x", n_predict=1)).stop_type == "limit"
+    assert answer(scheduler, InfillRequest(input_prefix="x", n_predict=1)).stop_type in COMPLETE
 
 
 def test_a_model_that_cannot_be_loaded_is_remembered(tmp_path: Path) -> None:

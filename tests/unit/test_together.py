@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Iterator
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +44,14 @@ def text_of(chunks: list[Chunk]) -> str:
     return "".join(chunk.content for chunk in chunks)
 
 
-def least_gap(chunks: list[Chunk]) -> float:
-    tops = [e["top_logprobs"] for chunk in chunks for e in chunk.completion_probabilities or []]
-    return min((top[0]["logprob"] - top[1]["logprob"] for top in tops), default=0.0)
+def gap_where_they_part(one: list[Chunk], other: list[Chunk]) -> float:
+    """How far the second best token was behind the best where the answers first differ."""
+    written, instead = ([e for c in chunks for e in c.completion_probabilities or []] for chunks in (one, other))
+    for a, b in zip_longest(written, instead):
+        if a is None or b is None or a["id"] != b["id"]:
+            best, *others = (a or b)["top_logprobs"]
+            return float(best["logprob"] - others[0]["logprob"]) if others else np.inf
+    return np.inf
 
 
 def requests(count: int, seed: int) -> list[dict[str, Any]]:
@@ -82,8 +88,8 @@ def test_four_at_once_write_what_each_writes_alone() -> None:
             (alone,) = Engine().run(request)
             if text_of(alone) != text_of(chunks):
                 differing += 1
-                assert least_gap(alone) <= noise
-    assert differing <= 4
+                assert gap_where_they_part(alone, chunks) <= noise
+    assert differing <= 12
     assert together.counters.decode_sequences > 1.5 * together.counters.decodes
 
 

@@ -24,6 +24,7 @@ from fimble.context.anchor import Anchors, Window
 from fimble.core import Ask, Source, Suggestion, Trigger
 from fimble.engine.wire import InfillRequest
 from fimble.errors import EngineError, FimbleError, ModelError
+from fimble.languages import are_related
 from fimble.settings import Config
 from fimble.stats import Stats
 from fimble.store import Store
@@ -36,7 +37,9 @@ from fimble.suggest.trim import trim
 if TYPE_CHECKING:
     from fimble.engine.client import EngineClient
 
-#: A repetition of so many characters is shown when the model has nothing; before that it is the model's draft.
+#: A repetition of so many characters is the model's draft, and from the second number on it is shown if the model
+#: has nothing.
+_LEAST_DRAFT_CHARS = 4
 _LEAST_ECHO_CHARS = 8
 
 #: The engine keeps the deadline itself; this much later it is taken for stuck.
@@ -91,7 +94,7 @@ class Suggester:
             written = await self._ask_model(ask, place, copy.text if copy else "")
             if written:
                 found.append((written, Source.MODEL))
-            elif copied:
+            elif copy and copied and copy.match_chars >= _LEAST_ECHO_CHARS:
                 found.append((copied, Source.ECHO))
         return self._conclude(ask, place, found, (time.perf_counter() - started) * 1000)
 
@@ -143,11 +146,10 @@ class Suggester:
         others = (
             unix_lines(other.text.source[-echo.MAX_SEARCH_CHARS :])
             for other in ask.others
-            if not self._gate.is_excluded(other.path)
+            if are_related(ask.document.language, other.language) and not self._gate.is_excluded(other.path)
         )
         before = source[max(0, ask.offset - echo.MAX_SEARCH_CHARS) : ask.offset]
-        least = min(_LEAST_ECHO_CHARS, self._config.suggest.echo_min_chars)
-        return echo.find(unix_lines(before), others, least)
+        return echo.find(unix_lines(before), others, _LEAST_DRAFT_CHARS)
 
     async def _ask_model(self, ask: Ask, place: Place, draft: str) -> str:
         if self._engine is None:
