@@ -124,7 +124,7 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             le=100_000,
             description="Memory for evaluated prompts that the context has no room for, in megabytes; 0: forget them.",
         ),
-    ] = 256
+    ] = 32
     idle_minutes: Annotated[
         float,
         Meta(

@@ -20,9 +20,9 @@ import psutil
 from fimble.engine.llama import Context, Decoded, Model, system_info
 from fimble.engine.wire import EngineSettings, Measurement, Tuning
 
-#: Below this many parameters one thread writes about as fast as several that wait for each other
-#: (45 M, 2 cores: 337 tokens/s with one thread, 304 with two).  Only a first guess, until it is measured.
-_SMALL_MODEL_PARAMS = 60_000_000
+#: Below this many parameters one thread writes about as fast as several that wait for each other (two cores, 7 M:
+#: 0.4 ms a token with one and with two; 45 M: 420 and 500 tokens/s).  Only a guess, until it is measured.
+_SMALL_MODEL_PARAMS = 20_000_000
 
 #: More threads are chosen only if they take less than this share of the time: a busy machine takes the rest back.
 _WORTH_IT = 0.95

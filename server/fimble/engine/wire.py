@@ -214,7 +214,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     threads: int
     idle_minutes: float
     transport: str
-    cache_mb: int = 256
+    cache_mb: int = 32
     power: str = "auto"
     flash_attention: str = "auto"
     kv_type: str = "f16"
