@@ -12,12 +12,12 @@ import psutil
 
 from fimble.engine.wire import Load
 
-#: The machine is looked at again after this many seconds, when there is something to compute.
-_LOOK_EVERY_S = 2.0
+#: The load is worked out anew after so many seconds of computing.
+_LOOK_EVERY_S = 0.5
 
 
 class Pressure:
-    """Looks at the machine every few seconds, when asked.
+    """Measures what others do *while this process computes*: what they do in its pauses costs it nothing.
 
     *power* ``auto`` saves on battery, ``full`` never, ``saving`` always.
     """
@@ -26,18 +26,32 @@ class Pressure:
         self._power = power
         self._clock = clock
         self._process = psutil.Process()
-        self._at, self._others = clock(), self._others_seconds()
+        self._since: tuple[float, float] | None = None
+        self._computed_s = self._others_s = 0.0
         self._load = Load(saves_power=self._saves())
 
+    def begin(self) -> None:
+        """There is something to compute from now on."""
+        self._since = (self._clock(), self._others_seconds())
+
+    def end(self) -> None:
+        """Until somebody asks for something there is nothing to compute."""
+        if self._since:
+            began, others = self._since
+            self._computed_s += self._clock() - began
+            self._others_s += max(self._others_seconds() - others, 0.0)
+            self._since = None
+
     def look(self) -> Load:
-        """The load since the last look, which is at least two seconds ago."""
-        now = self._clock()
-        passed = now - self._at
+        """The load of the last half second of computing, or more."""
+        passed = self._computed_s + (self._clock() - self._since[0] if self._since else 0.0)
         if passed >= _LOOK_EVERY_S:
-            others = self._others_seconds()
-            busy = max(others - self._others, 0.0) / passed
-            self._load = Load(busy_cores=busy, saves_power=self._saves())
-            self._at, self._others = now, others
+            is_computing = self._since is not None
+            self.end()
+            self._load = Load(busy_cores=self._others_s / self._computed_s, saves_power=self._saves())
+            self._computed_s = self._others_s = 0.0
+            if is_computing:
+                self.begin()
         return self._load
 
     def _others_seconds(self) -> float:

@@ -223,12 +223,11 @@ class Scheduler:
             self._active = [job for job in self._active if not job.is_done]
             while not self._waiting and not self._active and not self._closed:
                 # The first moment without work is no idle one yet; once it is, bit follows bit until somebody comes.
-                has_time = self.tuner.has_work and (self._is_idle or not self._wake.wait(_IDLE_S))
-                if has_time:
-                    self._is_idle = True
+                if self.tuner.has_work and self._is_idle:
                     return ()
-                if not self.tuner.has_work:
-                    self._wake.wait()
+                self.tuner.pause()
+                self._is_idle = not self._wake.wait(_IDLE_S if self.tuner.has_work else None)
+                self.tuner.go_on()
             self._is_idle = False
             if self._closed and not self._waiting and not self._active:
                 return None

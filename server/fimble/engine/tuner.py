@@ -53,6 +53,14 @@ class Tuner:
             self._threads = wanted
             self._context.set_threads(*wanted)
 
+    def pause(self) -> None:
+        """Nothing is asked for."""
+        self._pressure.end()
+
+    def go_on(self) -> None:
+        """Somebody asks for something."""
+        self._pressure.begin()
+
     @property
     def has_work(self) -> bool:
         """Whether there is something to measure, on a machine that is quiet enough for it."""
