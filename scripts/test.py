@@ -5,7 +5,7 @@
     python3 scripts/test.py tests/unit -k anchor  whatever pytest understands; paths count from the repository's root
 
 Makes Fimble's environment (.venv) first if need be.  The editors that end-to-end tests need are set up by those
-tests, beside the machine's own (scripts/editors.py); FIMBLE_SKIP_EDITORS=1 leaves them out.  The exit status is
+tests, beside the machine's own (scripts/editors.py); `--ignore tests/editors` leaves them out.  The exit status is
 pytest's.
 """
 

@@ -24,7 +24,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in ("config", "cache", "state", "data"):
         monkeypatch.setenv(f"XDG_{name.upper()}_HOME", str(tmp_path / name))
     for name in list(os.environ):
-        if name.startswith("FIMBLE_") and not name.startswith("FIMBLE_SKIP"):
+        if name.startswith("FIMBLE_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("NO_COLOR", "1")
     # Socket paths must be short (108 bytes); pytest's folders are not.

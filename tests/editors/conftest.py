@@ -19,12 +19,10 @@ import editors
 @pytest.fixture(scope="session")
 def neovim() -> Path:
     """The path of a Neovim >= 0.12; it is installed beside the system's own when there is none."""
-    if os.environ.get("FIMBLE_SKIP_EDITORS") == "1":
-        pytest.skip("FIMBLE_SKIP_EDITORS=1")
     try:
         return editors.install_neovim()
     except editors.EditorError as problem:  # a missing editor must not look like a passed test
-        pytest.fail(f"no Neovim to test in (FIMBLE_SKIP_EDITORS=1 leaves these tests out): {problem}")
+        pytest.fail(f"no Neovim to test in (`--ignore tests/editors` leaves these tests out): {problem}")
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import threading
-import time
 from collections.abc import Generator
 from pathlib import Path
 
@@ -157,16 +156,20 @@ def test_every_kind_of_cache_answers(bundled: Path, settings: EngineSettings, kv
         scheduler.close()
 
 
-def test_an_idle_engine_measures_itself(settings: EngineSettings) -> None:
+def test_an_idle_engine_measures_itself(settings: EngineSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once, in a quiet moment; what it found is kept for the next start and used from now on."""
     scheduler = Scheduler(settings)
     scheduler.tuner._pressure.look = Load  # type: ignore[method-assign]  # a quiet machine
+    has_saved, save = threading.Event(), tuning.save
+
+    def noted_save(path: Path, found: Tuning) -> None:
+        save(path, found)
+        has_saved.set()
+
+    monkeypatch.setattr(tuning, "save", noted_save)
     scheduler.start()
     try:
-        until = time.monotonic() + 60
-        while not (scheduler.tuner.tuning and scheduler.tuner.tuning.measured):
-            assert time.monotonic() < until, "nothing was measured in a minute"
-            time.sleep(0.05)
+        assert has_saved.wait(60), "nothing was measured in a minute"
         assert tuning.load(tuning.file_of(paths.cache_dir(), settings)) == scheduler.tuner.tuning
         assert not scheduler.tuner.has_work
     finally:

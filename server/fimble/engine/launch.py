@@ -181,7 +181,8 @@ def stop(found: Endpoint, timeout_s: float = 5.0) -> bool:
 
 
 def _has_ended(found: Endpoint, timeout_s: float) -> bool:
-    # Not psutil's wait(): it waits for zombies too, and an engine whose window is gone is one until init looks.
+    # Looked at again and again: no system tells of the end of a process that is not one's child.  Not psutil's wait():
+    # it waits for zombies too, and an engine whose window is gone is one until init looks.
     deadline = time.monotonic() + timeout_s
     while is_alive(found) and time.monotonic() < deadline:
         time.sleep(0.02)
