@@ -7,33 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from generating import MODEL, Engine
 
-from fimble import catalog
 from fimble.engine.costs import Costs
 from fimble.engine.drafts import Draft, Drafts
-from fimble.engine.generator import Generator
-from fimble.engine.job import Job
-from fimble.engine.llama import Context, Decoded, Model
-from fimble.engine.wire import Chunk, Counters, InfillRequest
+from fimble.engine.llama import Context, Decoded
+from fimble.engine.wire import Chunk
 
-MODEL = Model(catalog.resolve(""))
 CODE = "".join(f"def function_{n}(first, second):\n    return first + second * {n}\n\n\n" for n in range(16))
 
 
-class Engine:
-    def __init__(self) -> None:
-        self.counters = Counters()
-        self.context = Context(MODEL, n_ctx=1024, n_seq=2, n_batch=64, threads=1, threads_batch=1)
-        self.generator = Generator(MODEL, self.context, 512, 2, self.counters)
-
-    def run(self, **request: Any) -> list[Chunk]:
-        chunks: list[Any] = []
-        job = Job(InfillRequest(**request), chunks.append)
-        while not job.is_done:
-            self.generator.step([job])
-        assert all(isinstance(chunk, Chunk) for chunk in chunks), chunks
-        return chunks
-
+class Drafting(Engine):
     def always_drafts(self, size: int) -> None:
         vars(self.generator._drafts)["how_many"] = lambda guesses, _is_on: min(guesses, size)
 
@@ -63,7 +47,7 @@ def test_the_text_is_the_same_with_and_without_drafts(monkeypatch: pytest.Monkey
     """Over 200 prompts, with right, partly right and wrong drafts, only near-ties may fall the other way."""
     # From 64 tokens on this llama.cpp takes other matrix kernels, whose rounding differs by much more.
     monkeypatch.setattr("fimble.engine.generator.CHUNK_TOKENS", 48)
-    plain, drafting, noise = Engine(), Engine(), batch_noise()
+    plain, drafting, noise = Drafting(), Drafting(), batch_noise()
     choose = random.Random(0)
     differing = 0
     for _ in range(200):
@@ -89,7 +73,7 @@ def test_the_text_is_the_same_with_and_without_drafts(monkeypatch: pytest.Monkey
 
 def test_a_right_draft_saves_decodes() -> None:
     """A copy that is right is checked several tokens at a time, and the timings say so."""
-    engine = Engine()
+    engine = Drafting()
 
     def longest() -> tuple[int, str, dict[str, Any]]:
         """What the model writes most about, of several places: how many tokens, the text and the request."""
@@ -116,19 +100,19 @@ def test_a_right_draft_saves_decodes() -> None:
 
 def test_what_was_drafted_wrongly_is_not_in_the_cache() -> None:
     """After a wrong draft the next key reuses what is right and recomputes what is not."""
-    engine = Engine()
+    engine = Drafting()
     engine.always_drafts(15)
     request: dict[str, Any] = {"input_prefix": CODE[:300], "n_predict": 4, "heal": False, "session": "a"}
     first = text_of(engine.run(**request, draft="zzz = 12 + 34 + 56"))
     request["prompt"] = first
-    assert text_of(engine.run(**request)) == text_of(Engine().run(**request))
+    assert text_of(engine.run(**request)) == text_of(Drafting().run(**request))
     sequence = engine.generator.sequences._all[0]
     assert engine.context.length(sequence.id) == len(sequence.tokens)
 
 
 def test_drafts_are_for_greedy_answers_only() -> None:
     """A random choice is not checked against a guess."""
-    engine = Engine()
+    engine = Drafting()
     engine.always_drafts(7)
     engine.run(input_prefix=CODE[:200], n_predict=5, temperature=0.8, draft="x = 1\n")
     assert engine.counters.draft_tokens == 0

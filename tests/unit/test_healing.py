@@ -5,18 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from generating import MODEL, Engine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fimble import catalog
-from fimble.engine.generator import Generator
 from fimble.engine.healing import Pieces, take_back
-from fimble.engine.job import Job
-from fimble.engine.llama import Context, Model
 from fimble.engine.prompt import Prompt, render_infill
-from fimble.engine.wire import Chunk, Counters, InfillRequest
+from fimble.engine.wire import Chunk, InfillRequest
 
-MODEL = Model(catalog.resolve(""))
 VOCAB = MODEL.vocab
 PIECES = Pieces(VOCAB)
 TEXT_TOKENS = [token for token in range(VOCAB.size) if VOCAB.piece(token) and not VOCAB.is_end(token)]
@@ -24,20 +20,6 @@ TEXT_TOKENS = [token for token in range(VOCAB.size) if VOCAB.piece(token) and no
 texts = st.text(alphabet=st.characters(codec="utf-8"), min_size=1, max_size=12) | st.sampled_from(
     ["return", "    ret", "    ", "\t", "x = 'naïve 🙂👩‍👩‍👧", "\n", "self.", "日本語テ", "é", "<|fim_middle|>", "\0\0"]
 )
-
-
-class Engine:
-    def __init__(self) -> None:
-        self.context = Context(MODEL, n_ctx=1024, n_seq=2, n_batch=64, threads=1, threads_batch=1)
-        self.generator = Generator(MODEL, self.context, 512, 2, Counters())
-
-    def run(self, **request: Any) -> list[Chunk]:
-        chunks: list[Any] = []
-        job = Job(InfillRequest(**request), chunks.append)
-        while not job.is_done:
-            self.generator.step([job])
-        assert all(isinstance(chunk, Chunk) for chunk in chunks), chunks
-        return chunks
 
 
 ENGINE = Engine()
