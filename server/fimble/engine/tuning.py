@@ -7,6 +7,7 @@ moments, one decode at a time and in contexts of its own, so that whoever asks s
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import itertools
 import platform
@@ -36,8 +37,9 @@ _ROUNDS = 4
 _BUDGET_S = 10.0
 
 
+@functools.cache
 def cores() -> int:
-    """Physical cores: a second thread on a core does not multiply faster."""
+    """Physical cores: a second thread on a core does not multiply faster.  Asked once: psutil reads a file for it."""
     return psutil.cpu_count(logical=False) or psutil.cpu_count() or 1
 
 
