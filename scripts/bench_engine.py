@@ -67,7 +67,7 @@ async def decode(setup: Setup, engine: Engine) -> Figures:
             if number == 0:  # everybody has its prompt now
                 continue
             ours["timings"].append(wrote / reply.timings.predicted_ms * 1000)
-            ours["wall"].append((reply.chunks - 1) / max(reply.last_ms - reply.first_ms, 1e-3) * 1000)
+            ours["wall"].append(wrote / max(reply.last_ms - reply.first_ms, 1e-3) * 1000)
             for threads, spent_ms in bare_ms.items():
                 bare[threads].append(wrote / spent_ms * 1000)
     finally:

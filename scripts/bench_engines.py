@@ -49,7 +49,6 @@ class Reply:
     """To the last text."""
     done_ms: float
     """To the end of the answer."""
-    chunks: int
     prompt_tokens: int
     """Of the whole prompt, cached or not."""
     timings: Timings
@@ -99,13 +98,11 @@ class Engine:
         """Put *request* to it and read the whole answer."""
         started = time.perf_counter()
         first = last = 0.0
-        count = 0
         async with contextlib.aclosing(self.client.infill(request)) as chunks:
             async for chunk in chunks:
                 if chunk.content:
                     last = time.perf_counter()
                     first = first or last
-                    count += 1
                 if chunk.stop:
                     break
         ended = time.perf_counter()
@@ -113,7 +110,7 @@ class Engine:
             raise BenchFailed(f"The engine ended an answer without timings ({chunk.stop_type}).")
         first, last = first or ended, last or ended
         first_ms, last_ms, done_ms = (round((moment - started) * 1000, 3) for moment in (first, last, ended))
-        return Reply(first_ms, last_ms, done_ms, count, chunk.tokens_evaluated, chunk.timings)
+        return Reply(first_ms, last_ms, done_ms, chunk.tokens_evaluated, chunk.timings)
 
     async def threads_at_work(self, n_predict: int, prompt: str, rounds: int = 4) -> int:
         """How many of its threads compute: while it writes, or with *n_predict* 0 while it reads *prompt*.

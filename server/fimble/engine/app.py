@@ -9,7 +9,7 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -19,6 +19,7 @@ from starlette.routing import Route
 from fimble import __version__
 from fimble.engine import metrics
 from fimble.engine.job import Job
+from fimble.engine.outbox import Outbox
 from fimble.engine.scheduler import Scheduler
 from fimble.engine.wire import (
     PROTOCOL,
@@ -166,8 +167,8 @@ class App:
             await self._health(receive, send)
             return
         loop = asyncio.get_running_loop()
-        chunks: asyncio.Queue[Chunk | Exception] = asyncio.Queue()
-        job = Job(request, lambda item: _post(loop, chunks, item))
+        chunks = Outbox(loop)
+        job = Job(request, chunks.put)
         self.scheduler.submit(job)
         timer = None
         if request.deadline_ms > 0:
@@ -188,12 +189,6 @@ class App:
         while (await receive())["type"] != "http.disconnect":
             pass
         self.scheduler.end(job, "cancelled")
-
-
-def _post(loop: asyncio.AbstractEventLoop, chunks: asyncio.Queue[Chunk | Exception], item: Chunk | Exception) -> None:
-    """Hand *item* from the inference thread to the event loop, which may be closing."""
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(chunks.put_nowait, item)
 
 
 class _Endpoint:
@@ -226,20 +221,10 @@ async def _body(receive: Receive, kind: type[T]) -> T:
             return msgspec.json.decode(data, type=kind)
 
 
-async def _items(chunks: asyncio.Queue[Chunk | Exception]) -> AsyncIterator[Chunk]:
-    while True:
-        item = await chunks.get()
-        if isinstance(item, Exception):
-            raise item
-        yield item
-        if item.stop:
-            return
-
-
-async def _send_whole(send: Send, chunks: asyncio.Queue[Chunk | Exception], shape: Callable[[Chunk], Any]) -> None:
+async def _send_whole(send: Send, chunks: Outbox, shape: Callable[[Chunk], Any]) -> None:
     text: list[str] = []
     details: list[dict[str, Any]] = []
-    async for chunk in _items(chunks):
+    async for chunk in chunks:
         text.append(chunk.content)
         details += chunk.completion_probabilities or []
         if chunk.stop:
@@ -248,13 +233,11 @@ async def _send_whole(send: Send, chunks: asyncio.Queue[Chunk | Exception], shap
             await _json(send, 200, shape(chunk))
 
 
-async def _send_stream(
-    send: Send, chunks: asyncio.Queue[Chunk | Exception], shape: Callable[[Chunk], Any], done: bytes
-) -> None:
+async def _send_stream(send: Send, chunks: Outbox, shape: Callable[[Chunk], Any], done: bytes) -> None:
     headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     try:
-        async for chunk in _items(chunks):
+        async for chunk in chunks:
             await send({"type": "http.response.body", "body": _event(shape(chunk)), "more_body": True})
     except Exception as error:
         # The status line is gone already: llama-server sends such an error as an event, too.
