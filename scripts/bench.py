@@ -7,6 +7,7 @@
     python3 scripts/bench.py typing --model GGUF --traces FOLDER --llama-server PROGRAM
                                                              typing sessions, key by key, against llama-server
     python3 scripts/bench.py typing ... --paced              the same at a person's pace
+    python3 scripts/bench.py keys --traces FOLDER            how many keys suggestions save, and how many are wrong
 
 `engine` measures, unless --parts names fewer:
 
@@ -24,6 +25,10 @@ first token and to the finished line.  With --llama-server two more play the sam
 plain window that slides.  Both write greedily, as ours does, on as many threads as our engine is seen to use.
 Who waits for its turn is suspended.
 
+`keys` types recorded sessions into the real `fimble lsp`, key by key, and accepts what is right: as a whole, up to a
+word's edge, or never.  It counts the keys that were saved, what was accepted of all that was shown, and the answers for
+which nobody had to ask the engine, for every setting of `suggest.eagerness` and with each source alone.
+
 Weights do not matter for speed.  Random ones never end a line, so a finished line is --n-predict tokens; the
 tokens that were written are counted beside.
 """
@@ -32,9 +37,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Sequence
 
 import environment
 
+EAGERNESS = ("eager", "balanced", "quiet")
+SOURCES = ("all", "echo", "model")
+TYPISTS = ("whole", "word", "never")
 PARTS = ("decode", "overhead", "cancel", "windows", "busy", "threads")
 
 
@@ -45,7 +54,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     engine = commands.add_parser("engine", help="our engine against a bare llama.cpp loop, and under load")
     _add_common(engine, keys=100, least=5)
     engine.add_argument(
-        "--parts", type=_parts, default=PARTS, metavar="A,B", help=f"only these of {', '.join(PARTS)}; default: all"
+        "--parts",
+        type=_some_of(PARTS),
+        default=PARTS,
+        metavar="A,B",
+        help=f"only these of {', '.join(PARTS)}; default: all",
     )
     typing = commands.add_parser("typing", help="typing sessions, key by key")
     _add_common(typing, keys=400, least=1)
@@ -53,6 +66,21 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     typing.add_argument("--trace", metavar="NAME", help="only this one of them")
     typing.add_argument("--llama-server", metavar="PROGRAM", help="compare with it")
     typing.add_argument("--paced", action="store_true", help="at a person's pace, instead of waiting for each answer")
+    keys = commands.add_parser("keys", help="keys that suggestions save")
+    keys.add_argument("--traces", required=True, metavar="FOLDER", help="recorded sessions, NAME.jsonl.gz")
+    keys.add_argument("--trace", metavar="NAME", help="only this one of them")
+    keys.add_argument("--model", default="", metavar="NAME|PATH", help="suggest with this; default: the bundled one")
+    keys.add_argument("--start", type=_count(0), default=0, metavar="N", help="change to begin with; default: 0")
+    keys.add_argument("--changes", type=_count(1), default=2000, metavar="N", help="changes typed; default: 2000")
+    for name, choices in (("eagerness", EAGERNESS), ("sources", SOURCES), ("typists", TYPISTS)):
+        keys.add_argument(
+            f"--{name}",
+            type=_some_of(choices),
+            default=choices,
+            metavar="A,B",
+            help=f"of {', '.join(choices)}; default: all",
+        )
+    keys.add_argument("--json", action="store_true", help="the figures as JSON on stdout; the tables go to stderr")
     models = commands.add_parser("models", help="make models of random weights")
     models.add_argument("folder", metavar="FOLDER", help="where they go; what is there already is kept")
     server = commands.add_parser("llama-server", help="build llama-server from the source that our llama.cpp came with")
@@ -74,11 +102,14 @@ def _add_common(parser: argparse.ArgumentParser, keys: int, least: int) -> None:
     parser.add_argument("--json", action="store_true", help="the figures as JSON on stdout; the tables go to stderr")
 
 
-def _parts(text: str) -> tuple[str, ...]:
-    wanted = tuple(text.split(","))
-    if unknown := set(wanted) - set(PARTS):
-        raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))} is none of {', '.join(PARTS)}")
-    return wanted
+def _some_of(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
+    def choose(text: str) -> tuple[str, ...]:
+        wanted = tuple(text.split(","))
+        if unknown := set(wanted) - set(known):
+            raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))} is none of {', '.join(known)}")
+        return wanted
+
+    return choose
 
 
 class _count:  # noqa: N801 - argparse shows a type's name

@@ -7,6 +7,7 @@ import contextlib
 import random
 import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import aiohttp
@@ -31,9 +32,9 @@ _WATCH_S = 0.15
 _STILL_S = 3.0
 
 
-async def windows(setup: Setup, engine: Engine) -> Figures:
-    """Four windows at once against one at a time, and what they cost in memory."""
-    single = setup.engine("single")
+async def windows(setup: Setup) -> Figures:
+    """Four windows at once against one at a time, and what they cost in memory, on engines that did nothing else."""
+    single, engine = setup.engine("single"), setup.engine("four")
     await single.start()
     try:
         alone = Typist("alone", PREFIX_CHARS, setup.n_predict)
@@ -47,16 +48,12 @@ async def windows(setup: Setup, engine: Engine) -> Figures:
     finally:
         await single.stop()
     typists = [Typist(f"window {number}", PREFIX_CHARS, setup.n_predict) for number in range(_WINDOWS)]
-    await one_by_one(engine, typists)  # everybody's prompt is in the cache now
-    gains, slowest, speeds = [], [], {"at once": [0.0] * 0, "one at a time": [0.0] * 0}
-    for _ in range(max(3, setup.keys // _WINDOWS)):
-        alone_s, _median_ms, alone_tokens = await one_by_one(engine, typists)
-        all_s, each_ms, all_tokens = await together(engine, typists)
-        speeds["one at a time"].append(alone_tokens / alone_s)
-        speeds["at once"].append(all_tokens / all_s)
-        gains.append((all_tokens / all_s) / (alone_tokens / alone_s))
-        slowest.append(each_ms)
-    memory_four = engine.memory_mb()
+    await engine.start()
+    try:
+        gains, slowest, speeds = await _four(setup, engine, typists)
+        memory_four = engine.memory_mb()
+    finally:
+        await engine.stop()
     per_window = [statistics.fmean(times) for times in zip(*slowest, strict=True)]
     rows = [spread(f"{_WINDOWS} windows {name}", summary(values), "tokens/s") for name, values in speeds.items()]
     rows += [
@@ -75,6 +72,24 @@ async def windows(setup: Setup, engine: Engine) -> Figures:
         "memory_four_to_bare_loop": ratio(memory_four["rss_mb"], memory_bare["rss_mb"]),
     }
     return {"title": f"{_WINDOWS} windows", "rows": rows, "facts": facts}
+
+
+async def _four(
+    setup: Setup, engine: Engine, typists: Sequence[Typist]
+) -> tuple[list[float], list[list[float]], dict[str, list[float]]]:
+    """Of each round how much faster at once is, each window's milliseconds, and tokens per second."""
+    await one_by_one(engine, typists)  # everybody's prompt is in the cache now
+    gains: list[float] = []
+    slowest: list[list[float]] = []
+    speeds: dict[str, list[float]] = {"at once": [], "one at a time": []}
+    for _ in range(max(3, setup.keys // _WINDOWS)):
+        alone_s, _median_ms, alone_tokens = await one_by_one(engine, typists)
+        all_s, each_ms, all_tokens = await together(engine, typists)
+        speeds["one at a time"].append(alone_tokens / alone_s)
+        speeds["at once"].append(all_tokens / all_s)
+        gains.append((all_tokens / all_s) / (alone_tokens / alone_s))
+        slowest.append(each_ms)
+    return gains, slowest, speeds
 
 
 async def busy(setup: Setup, engine: Engine) -> Figures:

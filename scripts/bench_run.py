@@ -21,6 +21,7 @@ from bench import parse
 from bench_build import BuildFailed, build_server
 from bench_engine import Setup
 from bench_engines import BenchFailed, Engine, cores
+from bench_keys import Wanted, keys
 from bench_models import ModelsFailed, make_models
 from bench_paced import paced
 from bench_stats import Figures, table
@@ -31,18 +32,18 @@ from fimble.errors import FimbleError
 from fimble.settings import Config
 from fimble.suggest.gate import Gate
 from private_home import end_orderly_on_signals, private_home
+from typists import SessionFailed, Typist
 
 _FOLDERS = ("CONFIG_HOME", "CACHE_HOME", "STATE_HOME", "DATA_HOME")
 
 #: Of tables that go into a file, in columns.
 _WIDTH = 120
 
-#: What is measured on one engine that all of them share; `threads` starts its own.
+#: What is measured on one engine that all of them share; the others start their own.
 _ON_ONE: dict[str, Callable[[Setup, Engine], Awaitable[Figures]]] = {
     "decode": bench_engine.decode,
     "overhead": bench_engine.overhead,
     "cancel": bench_load.cancel,
-    "windows": bench_load.windows,
     "busy": bench_load.busy,
 }
 
@@ -59,8 +60,9 @@ async def measure_engine(options: Namespace, setup: Setup, hear: Hear) -> None:
                 hear(name, await _ON_ONE[name](setup, engine))
     finally:
         await engine.stop()
-    if "threads" in options.parts:
-        hear("threads", await bench_engine.threads(setup))
+    for name, part in {"windows": bench_load.windows, "threads": bench_engine.threads}.items():
+        if name in options.parts:
+            hear(name, await part(setup))
 
 
 async def measure_typing(options: Namespace, setup: Setup, hear: Hear) -> None:
@@ -75,6 +77,14 @@ async def measure_typing(options: Namespace, setup: Setup, hear: Hear) -> None:
         hear(trace_name(path), {"title": f"Typing {trace_name(path)}, {clock}", **figures})
 
 
+async def measure_keys(options: Namespace, model: Path, home: Path, environ: dict[str, str], hear: Hear) -> None:
+    """Every trace, each setting with a new window."""
+    typing = [Typist(name) for name in options.typists]
+    wanted = Wanted(model, options.start, options.changes, options.eagerness, options.sources, typing)
+    for path in traces(Path(options.traces), options.trace):
+        hear(trace_name(path), await keys(path, wanted, home, environ))
+
+
 async def measure(options: Namespace, hear: Hear) -> Figures:
     """All that the command asks for, in a home of its own; returns what the machine and the model are."""
     end_orderly_on_signals()
@@ -83,12 +93,18 @@ async def measure(options: Namespace, hear: Hear) -> Figures:
         for name in [name for name in os.environ if name.startswith("FIMBLE_")]:
             del os.environ[name]
         os.environ.update(environ)
+        if options.command == "keys":
+            await measure_keys(options, model, home, environ, hear)
+            return _about(options, model)
         setup = Setup(model, home, options.keys, options.n_predict, options.prompt_tokens, options.threads)
         await (measure_engine if options.command == "engine" else measure_typing)(options, setup, hear)
+    return _about(options, model)
+
+
+def _about(options: Namespace, model: Path) -> Figures:
     return {
         "command": options.command,
         "model": str(model),
-        "n_predict": options.n_predict,
         "cores": cores(),
         "machine": platform.platform(),
         "load_average": [round(load, 2) for load in psutil.getloadavg()],
@@ -126,7 +142,7 @@ def main(arguments: list[str]) -> int:
             build_server(Path(options.folder), options.jobs, print)
         else:
             _measure(options)
-    except (BenchFailed, BuildFailed, ModelsFailed, FimbleError, OSError) as problem:
+    except (BenchFailed, SessionFailed, BuildFailed, ModelsFailed, FimbleError, OSError) as problem:
         print(problem, file=sys.stderr)
         return 1
     except (KeyboardInterrupt, asyncio.CancelledError):

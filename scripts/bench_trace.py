@@ -1,16 +1,8 @@
-"""A recorded typing session, key by key.  See bench.py.
-
-A trace is a file NAME.jsonl.gz of rows ``{"txn", "pos", "del", "ins"}`` in order: at code point *pos* take *del*
-characters away, put *ins* in.  Rows with one *txn* are one change.  The first row is the file as it stood.
-"""
+"""A recorded typing session, key by key: what the speed of a key is measured on.  See bench.py."""
 
 from __future__ import annotations
 
-import gzip
-import itertools
-import json
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,13 +10,12 @@ from bench_engines import BenchFailed
 from fimble.core import Ask, Document
 from fimble.suggest.gate import Gate
 from fimble.text import Text
+from typists import changes
 
 _SUFFIX = ".jsonl.gz"
 
-#: What an editor puts in at one key.
-_PAIRS = ("()", "{}", "[]", '""', "''", "``")
-
-_LANGUAGES = {"rustcode": ("skiplist.rs", "rust"), "sveltecomponent": ("App.svelte", "svelte")}
+#: What a recorded session is a session of, and the id of its language.
+LANGUAGES = {"rustcode": ("skiplist.rs", "rust"), "sveltecomponent": ("App.svelte", "svelte")}
 
 #: Gaps between keys in seconds: the logarithm is normal, the median 150 ms, 90 % are below 400 ms.
 _MEDIAN_GAP_S = 0.15
@@ -68,18 +59,18 @@ def trace_name(path: Path) -> str:
 def strokes(path: Path, count: int, gate: Gate) -> tuple[list[Stroke], int]:
     """The first *count* keys after which a suggestion is asked for, and how many had none because of *gate*."""
     name = trace_name(path)
-    file, language = _LANGUAGES.get(name, (name, ""))
+    file, language = LANGUAGES.get(name, (name, ""))
     found: list[Stroke] = []
     silent = 0
-    for version, (source, offset, is_key) in enumerate(_edits(path), 2):
-        document = Document(f"file:///bench/{file}", file, language, version, Text(source))
-        ask = Ask(document, offset)
-        is_silent = bool(is_key and gate.why_silent(ask))
+    for version, event in enumerate(changes(path), 2):
+        document = Document(f"file:///bench/{file}", file, language, version, Text(event.text))
+        ask = Ask(document, event.offset)
+        is_silent = bool(event.is_key and gate.why_silent(ask))
         silent += is_silent
-        if is_key and not is_silent:
+        if event.is_key and not is_silent:
             if len(found) == count:
                 break
-            found.append(Stroke(document, offset))
+            found.append(Stroke(document, event.offset))
         elif found:
             found[-1].left = ask
     return found, silent
@@ -89,25 +80,3 @@ def gaps_s(count: int) -> list[float]:
     """So many gaps between keys, always the same ones."""
     dice = random.Random(_SEED)
     return [_MEDIAN_GAP_S * dice.lognormvariate(0.0, _SIGMA) for _ in range(count)]
-
-
-def _edits(path: Path) -> Iterator[tuple[str, int, bool]]:
-    """The text after every change, where that ended, and whether it was a single key."""
-    text = ""
-    try:
-        with gzip.open(path, "rt", encoding="utf-8") as file:
-            changes = itertools.groupby(map(json.loads, file), key=lambda row: row["txn"])
-            for number, (_txn, rows) in enumerate(changes):
-                kept = list(rows)
-                for row in kept:
-                    text = text[: row["pos"]] + row["ins"] + text[row["pos"] + row["del"] :]
-                if number:
-                    is_key = len(kept) == 1 and not kept[0]["del"] and _is_key(kept[0]["ins"])
-                    yield text, kept[-1]["pos"] + len(kept[-1]["ins"]), is_key
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BenchFailed(f"{path} cannot be read as a trace: {error!r}.") from None
-
-
-def _is_key(text: str) -> bool:
-    is_enter = text.startswith("\n") and not text.strip()
-    return len(text.strip(" \t")) <= 1 or text in _PAIRS or is_enter

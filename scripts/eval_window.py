@@ -100,9 +100,9 @@ class EvalWindow(Editor):
         """The line of the output for one task."""
         chunks = task.get("crossfile") or [] if with_context else []
         # What was opened last counts as nearest, and tasks name their best piece first.
-        opened = [self._open(chunk["path"], chunk["text"]) for chunk in reversed(chunks)]
+        opened = [self.open_as(chunk["path"], chunk["text"]) for chunk in reversed(chunks)]
         text = task["prefix"] + task["suffix"]
-        opened.append(self._open(task["path"], text, task.get("language") or ""))
+        opened.append(self.open_as(task["path"], text, task.get("language") or ""))
         line, character = Text(text).position_at(len(task["prefix"]), Encoding.UTF32)
         await self.stats()  # opening is done when this is answered, and is not part of the time
         try:
@@ -112,7 +112,8 @@ class EvalWindow(Editor):
                 identifier = types.TextDocumentIdentifier(uri)
                 self._client.text_document_did_close(types.DidCloseTextDocumentParams(identifier))
 
-    def _open(self, path: str, text: str, language: str = "") -> str:
+    def open_as(self, path: str, text: str, language: str = "") -> str:
+        """Open *text* as the file *path*; returns its URI."""
         folder = self._folders[self._used[path] % len(self._folders)]
         self._used[path] += 1
         uri = (folder / path.lstrip("/")).as_uri()
@@ -120,15 +121,29 @@ class EvalWindow(Editor):
         self._client.text_document_did_open(types.DidOpenTextDocumentParams(item))
         return uri
 
-    async def _ask(self, uri: str, position: types.Position) -> dict[str, Any]:
+    async def ask_at(self, uri: str, position: types.Position) -> types.InlineCompletionItem | None:
+        """What is shown there."""
         context = types.InlineCompletionContext(types.InlineCompletionTriggerKind.Automatic)
         params = types.InlineCompletionParams(context, types.TextDocumentIdentifier(uri), position)
-        started = time.perf_counter()
         answer = await self._answer_of(self._client.text_document_inline_completion_async(params))
+        return answer.items[0] if answer and answer.items else None
+
+    async def change(self, uri: str, version: int, changes: Sequence[types.TextDocumentContentChangePartial]) -> None:
+        """Edit a document."""
+        identifier = types.VersionedTextDocumentIdentifier(uri=uri, version=version)
+        self._client.text_document_did_change(types.DidChangeTextDocumentParams(identifier, list(changes)))
+
+    async def run(self, command: types.Command) -> None:
+        """Run the command of a suggestion that is taken."""
+        params = types.ExecuteCommandParams(command=command.command, arguments=command.arguments)
+        await self._answer_of(self._client.workspace_execute_command_async(params))
+
+    async def _ask(self, uri: str, position: types.Position) -> dict[str, Any]:
+        started = time.perf_counter()
+        item: Any = await self.ask_at(uri, position)
         latency_ms = round((time.perf_counter() - started) * 1000, 2)
-        if answer is None or not answer.items:
+        if item is None:
             return {"completion": "", "latency_ms": latency_ms, "shown": False, "source": ""}
-        item = answer.items[0]
         source = str(item.command.arguments[0]["source"])
         return {"completion": item.insert_text, "latency_ms": latency_ms, "shown": True, "source": source}
 

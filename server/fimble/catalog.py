@@ -11,10 +11,9 @@ import msgspec
 
 from fimble import paths
 from fimble.errors import ConfigError, ModelNotFound
-from fimble.settings import Config
 
-#: Of models that are not in the catalog: half of the copies of this length are right, and a good model does better.
-ECHO_MIN_CHARS = 16
+#: Of models that are not in the catalog: below it, a good model does better than a copy.
+ECHO_FIRST = 0.7
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -28,8 +27,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     repository: str = ""
     parameters: str = ""
     note: str = ""
-    echo_min_chars: int = ECHO_MIN_CHARS
-    """From this many repeated characters on, a copy is more often right than what the model writes there."""
+    echo_first: float = ECHO_FIRST
+    """A copy that is at least this likely to be right, from 0 to 1, is shown without asking the model."""
 
 
 class Catalog(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -114,7 +113,7 @@ def listing() -> list[Listed]:
 
 def _listed(entry: Entry, kind: str, path: str) -> Listed:
     values = msgspec.structs.asdict(entry)
-    del values["parameters"], values["echo_min_chars"]
+    del values["parameters"], values["echo_first"]
     return Listed(kind=kind, path=path, **values)
 
 
@@ -142,12 +141,9 @@ def resolve(model: str) -> Path:
     return path
 
 
-def suited(config: Config) -> Config:
-    """*config* with what it leaves to the model filled in for the model that it names."""
-    if config.suggest.echo_min_chars:
-        return config
+def echo_first(model: str) -> float:
+    """See `Entry.echo_first`; *model* is the setting of that name."""
     known = load()
     bundled = ("", known.bundled.name, str(bundled_models_dir() / known.bundled.file))
-    entries = [known.bundled] if config.model in bundled else [e for e in known.model if e.name == config.model]
-    chars = entries[0].echo_min_chars if entries else ECHO_MIN_CHARS
-    return msgspec.structs.replace(config, suggest=msgspec.structs.replace(config.suggest, echo_min_chars=chars))
+    entries = [known.bundled] if model in bundled else [entry for entry in known.model if entry.name == model]
+    return entries[0].echo_first if entries else ECHO_FIRST

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -55,7 +56,13 @@ class Suggestion:
 
     text: str
     source: Source
+    replaces: int = 0
+    """How many characters right of the cursor it takes the place of: closers, which the text holds, too."""
     latency_ms: float = 0.0
+    confidence: float = 1.0
+    """How likely it is accepted, from 0 to 1."""
+    evidence: Mapping[str, float] = field(default_factory=dict, compare=False, repr=False)
+    """What the confidence was told from; empty for what was shown before."""
     id: int = field(default_factory=lambda: next(_ids))
 
 
@@ -68,3 +75,5 @@ class Ask:
     trigger: Trigger = Trigger.AUTOMATIC
     others: tuple[Document, ...] = ()
     """The other open documents, the most recently used first."""
+    is_guess: bool = False
+    """Whether nobody has asked this yet: it prepares what may be asked next."""

@@ -33,15 +33,13 @@ class SuggestConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     echo: Annotated[
         bool, Meta(description="Copy what followed the same text earlier, in this file and the open ones.")
     ] = True
-    echo_min_chars: Annotated[
-        int,
+    eagerness: Annotated[
+        Literal["eager", "balanced", "quiet"],
         Meta(
-            ge=0,
-            le=200,
-            description="How many characters must repeat before a copy is shown without asking the model; 0: as "
-            "suits the model.",
+            description="eager: suggest often, right about every third time; quiet: only what you are likely to accept; "
+            "balanced: in between."
         ),
-    ] = 0
+    ] = "balanced"
     completion_menu: Annotated[
         Literal["auto", "always", "never"],
         Meta(description="Also answer textDocument/completion; auto: only to editors without inline completion."),

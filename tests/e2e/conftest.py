@@ -30,6 +30,17 @@ def slow_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def all_likely(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets every window that is started show whatever it finds: what is likely enough is another test's business."""
+    folder = tmp_path / "all likely"
+    folder.mkdir()
+    # Python reads this first.
+    patch = "from fimble.suggest.confidence import Confidence\nConfidence.of = lambda *_: 0.9\n"
+    (folder / "sitecustomize.py").write_text(patch)
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+
+
+@pytest.fixture
 async def new_client(home: Path) -> AsyncIterator[NewClient]:
     """Makes clients, each like one window's; their engines end with the test's home."""
     clients: list[EngineClient] = []

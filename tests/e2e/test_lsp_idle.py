@@ -101,6 +101,20 @@ async def test_going_back_costs_nothing(new_window: NewWindow) -> None:
     assert await evaluated_by_a_key(window, uri, end + 1, "z") <= 2
 
 
+async def test_returning_to_a_file_costs_its_changed_tail(new_window: NewWindow) -> None:
+    """Meanwhile ten other files were worked on, more than the engine has sequences: what was computed is kept."""
+    window, uri = await opened(new_window)
+    end = len(HEAD + TAIL)
+    await evaluated_by_a_key(window, uri, end, "x")
+    first = await counters()
+    for number in range(10):
+        text = HEAD.replace("first", f"other_{number}")
+        other = window.open(f"other_{number}.py", text + TAIL)
+        assert await evaluated_by_a_key(window, other, len(text), "y") > 100
+    assert (await counters()).put_aside > first.put_aside
+    assert await evaluated_by_a_key(window, uri, end + 1, " = ") <= 3
+
+
 async def test_a_malformed_cursor_is_ignored(new_window: NewWindow) -> None:
     """Nonsense about the cursor costs nothing."""
     window, uri = await opened(new_window)

@@ -112,10 +112,28 @@ class Window:
         character = len(before[line_start:].encode(codec)) // units[codec]
         return types.Position(line=before.count("\n"), character=character)
 
-    async def ask(self, uri: str, offset: int, *, invoked: bool = False) -> list[types.InlineCompletionItem]:
-        """textDocument/inlineCompletion."""
+    async def accept(self, uri: str, offset: int, item: types.InlineCompletionItem) -> int:
+        """Put in an item that was shown at *offset* and run its command, as editors do; returns the new offset."""
+        offset = self.type(uri, offset, str(item.insert_text))
+        assert item.command is not None
+        params = types.ExecuteCommandParams(command=item.command.command, arguments=item.command.arguments)
+        await asyncio.wait_for(self.client.workspace_execute_command_async(params), 30)
+        return offset
+
+    async def ask(
+        self,
+        uri: str,
+        offset: int,
+        *,
+        invoked: bool = False,
+        selected: tuple[int, str] | None = None,
+    ) -> list[types.InlineCompletionItem]:
+        """textDocument/inlineCompletion; *selected* is what a menu would put in, and from which offset on."""
         kinds = types.InlineCompletionTriggerKind
         context = types.InlineCompletionContext(trigger_kind=kinds.Invoked if invoked else kinds.Automatic)
+        if selected:
+            place = types.Range(start=self.position(uri, selected[0]), end=self.position(uri, offset))
+            context.selected_completion_info = types.SelectedCompletionInfo(range=place, text=selected[1])
         params = types.InlineCompletionParams(
             text_document=types.TextDocumentIdentifier(uri=uri), position=self.position(uri, offset), context=context
         )

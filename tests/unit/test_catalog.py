@@ -9,7 +9,6 @@ import pytest
 from fimble import catalog, paths
 from fimble.catalog import Entry
 from fimble.errors import ConfigError, ModelNotFound
-from fimble.settings import Config, SuggestConfig
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -165,11 +164,9 @@ def test_usable_models_come_first() -> None:
     assert {one.path for one in listed if one.kind == "catalog"} == {""}
 
 
-def test_what_is_left_to_the_model_is_filled_in() -> None:
-    """How soon a copy is preferred depends on how good the model is; a person's own number stands."""
+def test_how_soon_a_copy_is_preferred_depends_on_the_model() -> None:
+    """A weak model is asked later than one that nothing is known of, which may be a good one."""
     bundled = catalog.load().bundled
     for name in ("", bundled.name, str(catalog.resolve(""))):
-        assert catalog.suited(Config(model=name)).suggest.echo_min_chars == bundled.echo_min_chars
-    assert catalog.suited(Config(model="/brought.gguf")).suggest.echo_min_chars == catalog.ECHO_MIN_CHARS
-    own = Config(suggest=SuggestConfig(echo_min_chars=5))
-    assert catalog.suited(own) == own
+        assert catalog.echo_first(name) == bundled.echo_first
+    assert catalog.echo_first("/brought.gguf") == catalog.ECHO_FIRST > bundled.echo_first

@@ -154,7 +154,7 @@ def test_a_project_file_wins_over_pyproject(project: Path) -> None:
         "cache.max_mb = 1",
         "suggest.deadline_ms = 60000",
         'suggest.completion_menu = "always"',
-        "suggest.echo_min_chars = 4",
+        "suggest.eagerness = 'eager'",
     ],
 )
 def test_a_project_may_not_set_what_is_yours(project: Path, line: str) -> None:

@@ -18,7 +18,7 @@ ENGINE_SERVER = (
     *("engine.server", "engine.app", "engine.scheduler", "engine.generator", "engine.sequences"),
     *("engine.sampling", "engine.answer", "engine.prompt", "engine.llama", "engine.probe"),
     *("engine.job", "engine.run", "engine.healing", "engine.costs", "engine.drafts", "engine.shelf"),
-    *("engine.metrics", "engine.progressive", "engine.tuning", "engine.tuner", "engine.pressure"),
+    *("engine.outbox", "engine.metrics", "engine.progressive", "engine.tuning", "engine.tuner", "engine.pressure"),
 )
 
 #: From the ground up.  A layer is a row of rooms; a room is the names that begin its modules.  A module may
@@ -33,6 +33,7 @@ LAYERS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("core",), ("config",), ("engine.endpoint",)),
     (
         ("context",),
+        ("syntax",),
         ("echo",),
         ("store",),
         ("stats",),
@@ -49,6 +50,7 @@ LAYERS: tuple[tuple[tuple[str, ...], ...], ...] = (
 OWNERS = {
     "llama_cpp": ("engine.llama",),
     "diskcache": ("store",),
+    "tree_sitter": ("syntax",),
     "pygls": ("lsp",),
     "lsprotocol": ("lsp",),
     "aiohttp": ("engine.client",),
@@ -136,6 +138,7 @@ def test_imports_go_strictly_down(module: str) -> None:
         ("text", "lsp.documents"),
         ("suggest.recipe", "lsp.session"),
         ("echo", "store"),
+        ("syntax", "context"),
         ("engine.client", "engine.llama"),
         ("engine.scheduler", "engine.launch"),
         ("core", "config"),
@@ -167,7 +170,7 @@ def test_windows_do_not_load_the_engine() -> None:
     """Importing what a window runs leaves llama.cpp, numpy and the HTTP server unloaded."""
     import subprocess
 
-    heavy = "{'llama_cpp', 'numpy', 'starlette', 'uvicorn', 'typer', 'rich'}"
+    heavy = "{'llama_cpp', 'numpy', 'starlette', 'uvicorn', 'typer', 'rich', 'tree_sitter'}"
     code = f"import sys, fimble.lsp.features, fimble.lsp.run; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "set()"

@@ -8,10 +8,18 @@ from fimble.core import Ask, Document, Source, Trigger
 from fimble.errors import FimbleError
 from fimble.settings import Config, PrivacyConfig, SuggestConfig
 from fimble.stats import Stats
+from fimble.suggest.confidence import Confidence
+from fimble.suggest.reactions import Reaction
 from fimble.suggest.recipe import Outcome, Suggester
 from fimble.text import Text
 
 REPEATED = "result = compute_everything(first, second)\n"
+
+
+@pytest.fixture(autouse=True)
+def _likely(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is found is likely enough: how likely is another test's business."""
+    monkeypatch.setattr(Confidence, "of", lambda *_: 0.9)
 
 
 def document(text: str, path: str = "a.py") -> Document:
@@ -139,3 +147,35 @@ async def test_a_copy_comes_from_a_related_language() -> None:
 
     assert await copied(python) == []
     assert await copied(svelte) == [("ything(first, second)", Source.ECHO)]
+
+
+async def test_what_is_not_likely_enough_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How likely that is, the user says; whoever asks by hand gets everything, and memory was judged before."""
+    marked = REPEATED + "result = compute_ever|"
+    for likely, shown in (
+        (0.1, ()),
+        (0.3, ("eager",)),
+        (0.5, ("eager", "balanced")),
+        (0.9, ("eager", "balanced", "quiet")),
+    ):
+        monkeypatch.setattr(Confidence, "of", lambda *_, likely=likely: likely)
+        for eagerness in ("eager", "balanced", "quiet"):
+            suggester = Suggester(Config(suggest=SuggestConfig(eagerness=eagerness)), None)
+            outcome = await suggester.suggest(ask(marked))
+            assert bool(outcome.suggestions) == (eagerness in shown), (likely, eagerness)
+            assert texts(await suggester.suggest(ask(marked, trigger=Trigger.INVOKED)))
+
+
+async def test_outcomes_change_what_is_likely(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What became of a suggestion is learnt, with the evidence that it was shown on."""
+    learnt: list[tuple[Source, bool]] = []
+    monkeypatch.setattr(
+        Confidence, "learn", lambda _self, source, evidence, accepted: learnt.append((source, accepted))
+    )
+    suggester = Suggester(Config(), None)
+    asked = ask(REPEATED + "result = compute_ever|")
+    (shown,) = (await suggester.suggest(asked)).suggestions
+    assert shown.evidence
+    for reaction in Reaction:
+        suggester._learn(asked, shown, reaction)
+    assert learnt == [(Source.ECHO, reaction in (Reaction.ACCEPTED, Reaction.TYPED)) for reaction in Reaction]

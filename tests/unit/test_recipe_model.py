@@ -20,6 +20,7 @@ from fimble.errors import EngineCrashed, FimbleError, ModelCorrupt
 from fimble.settings import Config, SuggestConfig
 from fimble.stats import Stats
 from fimble.store import Store
+from fimble.suggest.confidence import Confidence
 from fimble.suggest.recipe import Outcome, Suggester
 from fimble.text import Text
 
@@ -28,8 +29,14 @@ SETTINGS = EngineSettings(
 )
 END = Chunk(stop=True, stop_type="eos")
 
-#: Copies shorter than this are drafts, whatever suits the bundled model.
-DRAFTS = Config(suggest=SuggestConfig(echo_min_chars=16))
+#: With a good model, copies that are not certain are its drafts.
+DRAFTS = Config(model="/a-good-one.gguf")
+
+
+@pytest.fixture(autouse=True)
+def _likely(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is found is likely enough to be shown, copies not so likely that a good model is not asked."""
+    monkeypatch.setattr(Confidence, "of", lambda *_: 0.5)
 
 
 class Scripted(EngineClient):
@@ -97,7 +104,7 @@ async def test_the_stream_is_closed_where_the_answer_ends() -> None:
 async def test_the_request_is_the_window_in_unix_lines() -> None:
     """Prefix, typed text and suffix are those of the anchored window, with one kind of line ending."""
     engine = writes("x")
-    config = Config(suggest=SuggestConfig(max_tokens=17, deadline_ms=900))
+    config = Config(suggest=SuggestConfig(max_tokens=17, deadline_ms=900, echo=False))
     await Suggester(config, engine).suggest(ask("import os\r\n\r\ny = |\r\nz = 1\r"))
     (request,) = engine.asked
     assert (request.input_prefix, request.prompt, request.input_suffix) == ("import os\n\n", "y = ", "\nz = 1\n")
@@ -297,9 +304,31 @@ async def test_a_short_copy_is_the_models_draft() -> None:
 
 
 async def test_a_copy_goes_first_as_soon_as_suits_the_model() -> None:
-    """With a weak model a shorter repetition is shown without asking it."""
-    engine = writes("x")
-    config = Config(suggest=SuggestConfig(echo_min_chars=9))
-    outcome = await Suggester(config, engine).suggest(ask("total = compute_total(here)\nx = 1\ny = compute_t|"))
-    assert texts(outcome) == [("otal(here)", Source.ECHO)]
-    assert engine.asked == []
+    """With a weak model a repetition is shown without asking it that a good one is asked about."""
+    marked = "total = compute_total(here)\nx = 1\ny = compute_t|"
+    for config, asked in ((Config(), 0), (DRAFTS, 1)):
+        engine = writes("x")
+        await Suggester(config, engine).suggest(ask(marked))
+        assert len(engine.asked) == asked
+
+
+async def test_the_models_probabilities_are_the_evidence() -> None:
+    """They are asked for, and what they say comes with the suggestion."""
+    token = {"token": "first", "logprob": -0.25}
+    engine = Scripted(Chunk(content="first", completion_probabilities=[token]), END)
+    (shown,) = (await Suggester(Config(), engine).suggest(ask("total = |\n"))).suggestions
+    assert engine.asked[0].n_probs == 1
+    assert (shown.evidence["first word"], shown.confidence) == (-0.25, 0.5)
+
+
+async def test_the_likelier_of_model_and_copy_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a copy is not certain the model is asked, and the better of both is shown; by hand both are."""
+    for of_echo, of_model, first in ((0.5, 0.6, Source.MODEL), (0.6, 0.5, Source.ECHO)):
+        monkeypatch.setattr(
+            Confidence, "of", lambda _self, source, _e, a=of_echo, b=of_model: a if source == "echo" else b
+        )
+        token = {"token": "x", "logprob": -0.25}
+        engine = Scripted(Chunk(content="x", completion_probabilities=[token]), END)
+        suggester = Suggester(DRAFTS, engine)
+        asked = ask("total = compute_total(here)\nx = 1\ny = compute_t|")
+        assert [source for _text, source in texts(await suggester.suggest(asked))] == [first]

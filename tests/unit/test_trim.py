@@ -6,18 +6,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fimble.suggest import trim as trim_module
 from fimble.suggest.place import Place
-from fimble.suggest.trim import trim
+from fimble.suggest.trim import Trimmed
 
 code = st.text(alphabet="ab() ,\n", max_size=30)
 line = st.text(alphabet="ab() ,", max_size=12)
 short = st.text(alphabet="ab() ,", max_size=7)  # too short for a loop
 
 
-def at(marked: str) -> Place:
+def at(marked: str, language: str = "plaintext") -> Place:
     """The place of the ``|`` in *marked*."""
     before, _, after = marked.partition("|")
-    return Place(before, after)
+    return Place(before, after, language)
+
+
+def trim(text: str, place: Place) -> str:
+    """What is shown of *text*, where nothing right of the cursor is replaced."""
+    shown = trim_module.trim(text, place)
+    assert not shown.replaces
+    return shown.text
 
 
 def test_text_that_fits_is_not_touched() -> None:
@@ -82,8 +90,16 @@ def test_blank_lines_below_are_skipped_when_comparing() -> None:
 
 
 def test_short_lines_may_stand_twice() -> None:
-    """A closing brace or ``else:`` may well stand twice; such a line is no repetition."""
-    assert trim("x();\n}", at("if (a) {\n    |\n}\n")) == "x();\n}"
+    """A brace that closes another block than the one below is no repetition, nor is one that the text opened."""
+    assert trim("x();\n    }", at("if (a) {\n    if (b) {\n        |\n}\n")) == "x();\n    }"
+    assert trim("{\n}", at("if (a)\n|\n}\n")) == "{\n}"
+
+
+def test_the_end_of_a_block_that_stands_below_is_not_repeated() -> None:
+    """Last lines that stand below already, indented the same, are left out."""
+    assert trim("x();\n}", at("if (a) {\n    |\n}\n")) == "x();"
+    assert trim("x()\n    y()\n    z()", at("if a:\n    |\n    y()\n    z()\n")) == "x()"
+    assert trim("x();\n  });\n}", at("{\n  f(() => {\n    |\n  });\n}\n")) == "x();"
 
 
 @pytest.mark.parametrize(
@@ -115,26 +131,97 @@ def test_what_code_repeats_on_purpose_is_shown(text: str) -> None:
     assert trim(text, at("|")) == text
 
 
+@pytest.mark.parametrize("text", ["${" * 20, '{"' * 20, "()" * 20, "!?" * 20])
+def test_signs_that_repeat_are_a_loop(text: str) -> None:
+    """A model can be stuck without any letter; only what rulers and closers are made of may repeat."""
+    assert trim(text, at("x = |")) == text[:2]
+
+
+@pytest.mark.parametrize("text", ["# =-=-=-=-=-=-=-=-", "//////////////////", "))))))))))))", "# %%%%%%%%%%%%%%%%"])
+def test_rulers_and_closers_may_repeat(text: str) -> None:
+    """A ruler is drawn on purpose, and what is nested is closed as often as it was opened."""
+    assert trim(text, at("|")) == text
+
+
+@pytest.mark.parametrize(
+    "marker",
+    [
+        *("<|fim_prefix|>", "<|fim_middle|>", "<|repo_name|>", "<|file_sep|>", "<|endoftext|>", "<|file_separator|>"),
+        *("<fim_suffix>", "<file_sep>", "<filename>", "<\uff5cfim\u2581hole\uff5c>", "<PRE>", "<EOT>"),
+        *("[SUFFIX]", "[PREFIX]", "<[fim-middle]>", "<|im_end|>", "<|endoft", "<|fim"),
+    ],
+)
+def test_control_tokens_are_never_shown(marker: str) -> None:
+    """What a model's family writes around code ends a suggestion, unless the document holds the very same text."""
+    if marker.endswith((">", "]")):
+        assert trim(f"first{marker} second", at("x = |")) == "first"
+    assert trim(f"first{marker}", at("x = |")) == "first"
+    assert trim(f"first{marker}", Place("", "", source=f"what is {marker}?")) == f"first{marker}"
+
+
+@pytest.mark.parametrize("text", ["a <b> c", "x[0] <= y", "List<String>", "<img src='a'>", "[FIX]", "a <| b |> c"])
+def test_what_looks_a_little_like_a_control_token_is_code(text: str) -> None:
+    """Tags, generics, operators and indexes are nobody's control tokens."""
+    assert trim(text, at("|")) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "marked", "shown", "replaces"),
+    [
+        ("a, b).bar()", "foo(|)", "a, b).bar()", 1),
+        ("a, b).bar();", "foo(|);", "a, b).bar()", 1),
+        ('a", end="")', 'print("|")', 'a", end=""', 1),
+        ("a, b)", "foo(|)", "a, b", 0),
+        ("bar()", "foo(|)", "bar()", 0),
+        ("a).b", "foo(|) + 1", "a", 0),
+        ("self) -> int:", "def f(|)", "self) -> int:", 1),
+        ("a: [1]}]", "x = [{|}]", "a: [1]", 0),
+    ],
+)
+def test_closers_are_replaced_where_the_text_goes_beyond_them(
+    text: str, marked: str, shown: str, replaces: int
+) -> None:
+    """A closer that the editor put there gives way only to a text that holds it and goes on after it."""
+    assert trim_module.trim(text, at(marked, "python")) == Trimmed(shown, replaces)
+
+
+@pytest.mark.parametrize(
+    ("text", "marked", "shown"),
+    [
+        ("    return 1", "def f():\n    |", "return 1"),
+        ("    return 1", "def f():\n|", "    return 1"),
+        ("if a:\n\t\treturn 1", "if b:\n    c()\n\ndef f():\n    |", "if a:\n        return 1"),
+        ("if a:\n        return 1", "if b:\n\tc()\n\ndef f():\n\t|", "if a:\n\t\treturn 1"),
+        ("if a:\n      return 1", "if b:\n  c()\n\ndef f():\n  |", "if a:\n    return 1"),
+        ("f(a,\n      b)", "if b:\n    c()\n\nx = |", "f(a,\n      b)"),
+        ("a\n  \nb", "|", "a\n\nb"),
+    ],
+)
+def test_indentation_is_the_files(text: str, marked: str, shown: str) -> None:
+    """Tabs or blanks and the width of a step are those around the cursor; what is aligned to a bracket stays."""
+    assert trim(text, at(marked, "python")) == shown
+
+
 @given(code, code, line, code)
 def test_nothing_is_added(text: str, before: str, rest: str, below: str) -> None:
-    """Trimming only ever leaves out an end: what is shown begins what was generated."""
-    shown = trim(text, Place(before, f"{rest}\n{below}"))
-    assert text.startswith(shown)
-    assert shown == "" or shown.strip()
+    """Trimming leaves out an end and changes blanks, nothing else."""
+    shown = trim_module.trim(text, Place(before, f"{rest}\n{below}"))
+    assert "".join(text.split()).startswith("".join(shown.text.split()))
+    assert shown.text == "" or shown.text.strip()
+    assert "\n" not in rest[: shown.replaces]
 
 
 @given(short, line, line)
-def test_nothing_is_lost_at_an_overlap(text: str, before: str, rest: str) -> None:
-    """What is shown, with the text right of the cursor behind it, begins with all that was generated."""
-    shown = trim(text, Place(before, rest))
-    if rest.strip() and shown:
-        assert (shown + rest).startswith(text.rstrip())
-    elif rest.strip():
-        assert rest.strip().startswith(text.strip())
+def test_what_is_replaced_is_in_the_text(text: str, before: str, rest: str) -> None:
+    """Only closers right of the cursor are replaced, and the text holds them: they are seen where they were."""
+    shown = trim_module.trim(text, Place(before, rest))
+    characters = iter(shown.text)
+    assert all(char in characters for char in rest[: shown.replaces])
+    assert set(rest[: shown.replaces]) <= set(")]}\"'`")
 
 
 @given(code, code, line)
 def test_one_line_before_other_text(text: str, before: str, rest: str) -> None:
     """Where text stands right of the cursor, no suggestion has more than one line."""
     if rest.strip():
-        assert "\n" not in trim(text, Place(before, rest))
+        assert "\n" not in trim_module.trim(text, Place(before, rest)).text

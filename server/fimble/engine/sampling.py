@@ -27,8 +27,7 @@ class Sampler:
         if self.temperature <= 0:
             return int(np.argmax(logits))
         k = min(self.top_k, logits.size) if self.top_k > 0 else logits.size
-        likely = np.argpartition(logits, -k)[-k:]
-        likely = likely[np.argsort(logits[likely])[::-1]]
+        likely = _likeliest(logits, k)
         weights = np.exp((logits[likely] - logits[likely[0]]).astype(np.float64) / self.temperature)
         shares = weights / weights.sum()
         # Nucleus sampling (Holtzman et al. 2019): the fewest tokens whose shares reach top_p.
@@ -53,13 +52,20 @@ def describe(
     """
     ids = np.arange(logits.size) if allowed is None else allowed
     log_probs = log_probabilities(logits if allowed is None else logits[allowed])
-    count = min(count, log_probs.size)
-    best = np.argpartition(log_probs, -count)[-count:]
-    best = best[np.argsort(log_probs[best])[::-1]]
+    best = _likeliest(log_probs, min(count, log_probs.size))
     taken = token if allowed is None else int(np.flatnonzero(allowed == token)[0])
     entry = _token(token, float(log_probs[taken]), piece)
     entry["top_logprobs"] = [_token(int(ids[i]), float(log_probs[i]), piece) for i in best]
     return entry
+
+
+def _likeliest(values: npt.NDArray[np.float32], count: int) -> Ids:
+    """The places of the *count* greatest, the greatest first."""
+    if count == 1:
+        # What windows ask for at every key: of 150,000 values 0.01 ms, where partitioning them takes 3.
+        return np.array([np.argmax(values)])
+    best = np.argpartition(values, -count)[-count:]
+    return best[np.argsort(values[best])[::-1]]
 
 
 def _token(token: int, log_prob: float, piece: Callable[[int], bytes]) -> dict[str, Any]:

@@ -55,9 +55,7 @@ def _add_documents(server: FimbleServer) -> None:
     # The protocol keeps the documents; these end work that an edit has made worthless.
     @server.feature(types.TEXT_DOCUMENT_DID_CHANGE)
     def did_change(params: types.DidChangeTextDocumentParams) -> None:
-        server.drop(params.text_document.uri)
-        if server.documents.edited_to is not None:
-            server.idle.expect(params.text_document.uri, server.documents.edited_to)
+        server.edited(params.text_document.uri)
 
     @server.feature(CURSOR_NOTIFICATION)
     def did_move_cursor(params: Any) -> None:
@@ -65,10 +63,7 @@ def _add_documents(server: FimbleServer) -> None:
 
     @server.feature(types.TEXT_DOCUMENT_DID_CLOSE)
     def did_close(params: types.DidCloseTextDocumentParams) -> None:
-        server.drop(params.text_document.uri)
-        server.idle.end()
-        if server.session.suggester:
-            server.session.suggester.forget(params.text_document.uri)
+        server.closed(params.text_document.uri)
 
 
 def _add_suggestions(server: FimbleServer) -> None:
@@ -77,11 +72,11 @@ def _add_suggestions(server: FimbleServer) -> None:
     async def inline_completion(params: types.InlineCompletionParams) -> types.InlineCompletionList | None:
         invoked = params.context.trigger_kind == types.InlineCompletionTriggerKind.Invoked
         trigger = Trigger.INVOKED if invoked else Trigger.AUTOMATIC
-        answer = await server.suggest("inline", params.text_document.uri, params.position, trigger)
+        selected = params.context.selected_completion_info
+        answer = await server.suggest("inline", params.text_document.uri, params.position, trigger, selected)
         if answer is None:
             return None
-        here = server.documents.position_at(answer.document, answer.offset)
-        return types.InlineCompletionList(items=[_inline_item(s, here) for s in answer.suggestions])
+        return types.InlineCompletionList(items=[_inline_item(s, answer.range) for s in answer.suggestions])
 
     options = types.CompletionOptions(trigger_characters=_TRIGGER_CHARACTERS)
 
@@ -92,15 +87,16 @@ def _add_suggestions(server: FimbleServer) -> None:
         answer = await server.suggest("menu", params.text_document.uri, params.position, Trigger.AUTOMATIC)
         if answer is None:
             return None
-        here = server.documents.position_at(answer.document, answer.offset)
-        items = [_menu_item(s, here) for s in answer.suggestions]
+        items = [_menu_item(s, answer.range) for s in answer.suggestions]
         # Incomplete: the next key wants a new question, not a filtered old answer.
         return types.CompletionList(is_incomplete=True, items=items)
 
     @server.command(ACCEPTED_COMMAND)
     async def accepted(suggestion: Any = None) -> None:
-        source = suggestion.get("source", "") if isinstance(suggestion, Mapping) else ""
-        server.session.stats.add("accepted", str(source))
+        known = suggestion if isinstance(suggestion, Mapping) else {}
+        server.session.stats.add("accepted", str(known.get("source", "")))
+        if server.session.suggester and isinstance(known.get("id"), int):
+            server.session.suggester.reactions.accepted(known["id"])
 
 
 def _wants_menu(server: FimbleServer) -> bool:
@@ -116,16 +112,22 @@ def _accepted(suggestion: Suggestion) -> types.Command:
     return types.Command(title="Accepted", command=ACCEPTED_COMMAND, arguments=[argument])
 
 
-def _inline_item(suggestion: Suggestion, here: types.Position) -> types.InlineCompletionItem:
+def _with_replaced(place: types.Range, suggestion: Suggestion) -> types.Range:
+    # Only closers are replaced, and each of them is one unit in every encoding.
+    end = types.Position(line=place.end.line, character=place.end.character + suggestion.replaces)
+    return types.Range(start=place.start, end=end)
+
+
+def _inline_item(suggestion: Suggestion, place: types.Range) -> types.InlineCompletionItem:
     # The range is always sent: some clients show nothing without it.
     return types.InlineCompletionItem(
         insert_text=suggestion.text,
-        range=types.Range(start=here, end=here),
+        range=_with_replaced(place, suggestion),
         command=_accepted(suggestion),
     )
 
 
-def _menu_item(suggestion: Suggestion, here: types.Position) -> types.CompletionItem:
+def _menu_item(suggestion: Suggestion, place: types.Range) -> types.CompletionItem:
     first_line = suggestion.text.strip().partition("\n")[0]
     return types.CompletionItem(
         label=first_line,
@@ -134,6 +136,6 @@ def _menu_item(suggestion: Suggestion, here: types.Position) -> types.Completion
         documentation=suggestion.text if "\n" in suggestion.text.strip() else None,
         sort_text="\x01",
         filter_text=first_line,
-        text_edit=types.TextEdit(range=types.Range(start=here, end=here), new_text=suggestion.text),
+        text_edit=types.TextEdit(range=_with_replaced(place, suggestion), new_text=suggestion.text),
         command=_accepted(suggestion),
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,13 @@ from pygls.lsp.server import LanguageServer
 from pygls.uris import to_fs_path
 
 from fimble import __version__
-from fimble.core import Ask, Document, Suggestion, Trigger
+from fimble.core import Ask, Suggestion, Trigger
 from fimble.lsp.documents import Documents
-from fimble.lsp.idle import CURSOR_IDLE_S, Idle
+from fimble.lsp.idle import CURSOR_IDLE_S, Ahead, Idle
 from fimble.lsp.progress import LoadingProgress
 from fimble.lsp.protocol import FimbleProtocol
 from fimble.lsp.session import Session
+from fimble.suggest.recipe import Outcome, Suggester
 from fimble.text import Encoding
 
 #: Run by editors when a suggestion is accepted; its argument is {"id": ..., "source": ...}.
@@ -46,9 +49,10 @@ class FimbleServer(LanguageServer):
         self.documents: Documents = self.protocol.documents
         self.loading = LoadingProgress(self)
         self.idle = Idle(self._warm)
+        self.ahead = Ahead(self._prefetch)
         self.session = Session(self._tell, self.loading.report, flags)
         self.editor_settings: Mapping[str, Any] | None = None
-        self._running: dict[tuple[str, str], asyncio.Task[Any]] = {}
+        self._running: dict[tuple[str, str], _Running] = {}
         self._background: set[asyncio.Task[None]] = set()
 
     def _tell(self, sentence: str) -> None:
@@ -64,44 +68,110 @@ class FimbleServer(LanguageServer):
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
-    async def suggest(self, kind: str, uri: str, position: types.Position, trigger: Trigger) -> _Answer | None:
+    async def suggest(
+        self,
+        kind: str,
+        uri: str,
+        position: types.Position,
+        trigger: Trigger,
+        selected: types.SelectedCompletionInfo | None = None,
+    ) -> _Answer | None:
         """The suggestions at *position*, or None when the document moved on meanwhile.
 
-        A newer request of the same kind for the document ends this one, which then answers nothing.
+        A newer request of the same kind for the document ends this one, which then answers nothing.  *selected* is
+        what the editor's menu would put in, and where: the suggestions are for the text with it, and begin with it.
         """
         await self.session.wait_configured()
-        document = self.documents.get(uri)
-        suggester = self.session.suggester
+        document, suggester = self.documents.get(uri), self.session.suggester
         if document is None or suggester is None:
             return None
-        self.drop(uri, kind)
+        here = self.documents.offset_at(document, position)
+        ask = Ask(document, here, trigger, self.documents.others(uri))
+        place = types.Range(start=position, end=position)
+        if selected:
+            ask, place = self._with_selected(ask, selected), selected.range
+        outcome = await self._run(suggester, kind, ask)
+        if outcome is None or self.documents.get(uri) is not document:
+            return None
+        self.idle.expect(uri, here)
+        # The menu's item has its range, and no suggestion that begins with it may have another.
+        shown = tuple(s for s in outcome.suggestions if not (selected and s.replaces))
+        if shown:
+            self._note_shown(ask, shown, is_ghost=kind == "inline" and not selected)
+        before = selected.text if selected else ""
+        return _Answer(place, tuple(dataclasses.replace(s, text=before + s.text) for s in shown))
+
+    def _with_selected(self, ask: Ask, selected: types.SelectedCompletionInfo) -> Ask:
+        """*ask* as it will be when the editor has put in what is selected in its menu."""
+        ends = (selected.range.start, selected.range.end)
+        start, end = sorted(self.documents.offset_at(ask.document, at) for at in ends)
+        document = dataclasses.replace(ask.document, text=ask.document.text.replace(start, end, selected.text))
+        return dataclasses.replace(ask, document=document, offset=start + len(selected.text))
+
+    async def _run(self, suggester: Suggester, kind: str, ask: Ask) -> Outcome | None:
+        """What the recipe answers; None if it was ended by a later edit or request."""
+        uri = ask.document.uri
         self.idle.end()
-        offset = self.documents.offset_at(document, position)
-        ask = Ask(document, offset, trigger, self.documents.others(uri))
-        task = asyncio.ensure_future(suggester.suggest(ask))
-        self._running[uri, kind] = task
+        older = self._running.get((uri, kind))
+        if older and suggester.is_writing_on(older.ask, ask.document):
+            # It is writing what was typed: once it is complete, its rest is in memory.
+            await asyncio.wait({older.task})
+            now = self.documents.get(uri)
+            if now is None or now.version != ask.document.version:
+                return None
+        self.drop(uri, kind)
+        running = _Running(ask, asyncio.ensure_future(suggester.suggest(ask)))
+        self._running[uri, kind] = running
+        running.task.add_done_callback(lambda _task: self._ended(uri, kind, running))
         try:
-            outcome = await task
+            return await asyncio.shield(running.task)
         except asyncio.CancelledError:
             current = asyncio.current_task()
-            if current and current.cancelling():
-                raise  # the client cancelled this very request
-            return None
-        finally:
-            if self._running.get((uri, kind)) is task:
-                del self._running[uri, kind]
-        if self.documents.get(uri) is not document:
-            return None
-        self.idle.expect(uri, offset)
-        for suggestion in outcome.suggestions:
+            if current is None or not current.cancelling():
+                return None
+            if not suggester.is_writing_on(ask, self.documents.get(uri)):
+                running.task.cancel()
+            raise  # the client cancelled this very request
+
+    def _ended(self, uri: str, kind: str, running: _Running) -> None:
+        if self._running.get((uri, kind)) is running:
+            del self._running[uri, kind]
+
+    def _note_shown(self, ask: Ask, suggestions: tuple[Suggestion, ...], *, is_ghost: bool) -> None:
+        for suggestion in suggestions:
             self.session.stats.add("shown", suggestion.source)
-        return _Answer(document, offset, outcome.suggestions)
+        self.ahead.shown(ask, suggestions[0])
+        # Who chooses in a menu says nothing about what else could have been chosen.
+        if is_ghost and self.session.suggester:
+            self.session.suggester.reactions.shown(ask, suggestions)
+
+    def edited(self, uri: str) -> None:
+        """A document was edited: what it has made worthless ends."""
+        document, suggester = self.documents.get(uri), self.session.suggester
+        if document is None:
+            return
+        self.ahead.edited(document)
+        if suggester:
+            suggester.reactions.edited(document)
+        for (other, _kind), running in list(self._running.items()):
+            if other == uri and not (suggester and suggester.is_writing_on(running.ask, document)):
+                running.task.cancel()
+        if self.documents.edited_to is not None:
+            self.idle.expect(uri, self.documents.edited_to)
+
+    def closed(self, uri: str) -> None:
+        """A document was closed."""
+        self.drop(uri)
+        self.idle.end()
+        self.ahead.end()
+        if self.session.suggester:
+            self.session.suggester.forget(uri)
 
     def drop(self, uri: str, kind: str = "") -> None:
-        """End what is under way for a document: it was edited, closed, or asked about again."""
-        for (other, of_kind), task in list(self._running.items()):
+        """End what is under way for a document: it was closed, or asked about again."""
+        for (other, of_kind), running in list(self._running.items()):
             if other == uri and kind in ("", of_kind):
-                task.cancel()
+                running.task.cancel()
 
     def moved_to(self, params: Any) -> None:
         """The editor says where the cursor is (CURSOR_NOTIFICATION)."""
@@ -111,12 +181,22 @@ class FimbleServer(LanguageServer):
             _log.warning("a malformed %s message was ignored: %s", CURSOR_NOTIFICATION, type(failure).__name__)
             return
         if document := self.documents.get(at.text_document.uri):
-            self.idle.expect(document.uri, self.documents.offset_at(document, at.position), CURSOR_IDLE_S)
+            offset = self.documents.offset_at(document, at.position)
+            self.idle.expect(document.uri, offset, CURSOR_IDLE_S)
+            if self.session.suggester:
+                self.session.suggester.reactions.moved(document, offset)
 
     async def _warm(self, uri: str, offset: int) -> None:
         document, suggester = self.documents.get(uri), self.session.suggester
         if document and suggester:
             await suggester.warm(Ask(document, offset))
+
+    async def _prefetch(self, ask: Ask, suggestion: Suggestion) -> tuple[Ask, Suggestion] | None:
+        suggester = self.session.suggester
+        following = await suggester.prefetch(ask, suggestion) if suggester else None
+        if following:
+            self.session.stats.add("prefetched")
+        return following
 
     async def configure(self) -> None:
         """Read every source of settings, the editor's included, and warm the engine."""
@@ -148,10 +228,17 @@ class FimbleServer(LanguageServer):
             self.editor_settings = params.initialization_options
 
 
-class _Answer:
-    """Suggestions with what is needed to place them."""
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A question that the recipe is answering."""
 
-    def __init__(self, document: Document, offset: int, suggestions: tuple[Suggestion, ...]) -> None:
-        self.document = document
-        self.offset = offset
-        self.suggestions = suggestions
+    ask: Ask
+    task: asyncio.Task[Outcome]
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """Suggestions, and what in the document they take the place of."""
+
+    range: types.Range
+    suggestions: tuple[Suggestion, ...]

@@ -15,6 +15,7 @@ from fimble.errors import EngineCrashed, EngineUnreachable, FimbleError, ModelEr
 from fimble.settings import Config
 from fimble.stats import Stats
 from fimble.store import Store
+from fimble.suggest.confidence import Confidence
 from fimble.suggest.recipe import Suggester
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Session:
         self._on_progress = on_progress
         self._flags = flags
         self._store: Store | None = None
+        self._confidence = Confidence(paths.data_dir() / "confidence.json")
         self._configured = asyncio.Event()
         # Editors like to send their settings while the first ones are still being read.
         self._configuring = asyncio.Lock()
@@ -75,7 +77,7 @@ class Session:
         self.engine = self._new_engine()
         if loaded.config.cache.enabled:
             self._store = Store(paths.cache_dir() / "suggestions", loaded.config.cache.max_mb)
-        self.suggester = Suggester(loaded.config, self.engine, self._store, self.stats, self.report)
+        self.suggester = Suggester(loaded.config, self.engine, self._store, self.stats, self.report, self._confidence)
         self._configured.set()
 
     def _new_engine(self) -> EngineClient | None:
@@ -116,6 +118,7 @@ class Session:
 
     async def close(self) -> None:
         """Let go of the engine (it stays for other windows) and of the cache."""
+        await asyncio.to_thread(self._confidence.save)
         engine, store = self.engine, self._store
         self.engine = self.suggester = self._store = None
         if engine:

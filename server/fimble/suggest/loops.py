@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+#: What rulers, blanks and the ends of nested blocks are made of: such a piece may come as often as it likes.
+_RULER = re.compile(r"[-=_*~#%+./\\:<>|^\s\u2500-\u257f]+|[)\]};\s]+")
+
 #: A piece of 2 to 24 characters, four times in a row.
 _LOOP = re.compile(r"(\S.{1,23}?)\1{3,}", re.DOTALL)
 
@@ -16,6 +19,6 @@ def loop_end(text: str, repeats: int = 4) -> int | None:
     for loop in _LOOP.finditer(text):
         unit = loop[1]
         enough = len(loop[0]) >= repeats * len(unit)
-        if enough and unit.startswith(text[loop.end() :]) and any(char.isalnum() for char in unit):
+        if enough and unit.startswith(text[loop.end() :]) and not _RULER.fullmatch(unit):
             return loop.start() + len(unit)
     return None

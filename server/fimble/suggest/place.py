@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fimble.core import Document
 
@@ -17,6 +17,9 @@ class Place:
     """At most 4,000 characters left of the cursor."""
     after: str
     """At most 4,000 characters right of it."""
+    language: str = "plaintext"
+    source: str = field(default="", compare=False, repr=False)
+    """The whole document, line endings as they are."""
 
     @classmethod
     def at(cls, document: Document, offset: int) -> Place:
@@ -25,6 +28,8 @@ class Place:
         return cls(
             before=unix_lines(source[max(0, offset - _NEAR_CHARS) : offset]),
             after=unix_lines(source[offset : offset + _NEAR_CHARS]),
+            language=document.language,
+            source=source,
         )
 
     @property
@@ -36,6 +41,11 @@ class Place:
     def line_after(self) -> str:
         """The cursor's line from the cursor on."""
         return self.after.partition("\n")[0]
+
+    @property
+    def opener_line(self) -> str:
+        """The last line with text, up to the cursor: what a block at the cursor would belong to."""
+        return self.before.rstrip().rpartition("\n")[2]
 
     @property
     def next_lines(self) -> list[str]:

@@ -8,42 +8,42 @@ good enough, and is stopped as soon as its answer is complete or nobody waits fo
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import secrets
+import dataclasses
 import time
-from collections.abc import Callable
-from contextlib import aclosing
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from fimble import catalog, echo
-from fimble.context.anchor import Anchors, Window
-from fimble.core import Ask, Source, Suggestion, Trigger
-from fimble.engine.wire import InfillRequest
-from fimble.errors import EngineError, FimbleError, ModelError
+from fimble.core import Ask, Document, Source, Suggestion, Trigger
+from fimble.errors import FimbleError
 from fimble.languages import are_related
 from fimble.settings import Config
 from fimble.stats import Stats
 from fimble.store import Store
+from fimble.suggest.confidence import Confidence
+from fimble.suggest.evidence import Evidence, Streak, of_echo, of_model
+from fimble.suggest.following import after_accept, new_line
 from fimble.suggest.gate import Gate
+from fimble.suggest.habits import Habits
 from fimble.suggest.place import Place, unix_lines
+from fimble.suggest.reactions import Reaction, Reactions
 from fimble.suggest.recall import Memory
+from fimble.suggest.sound import fit
 from fimble.suggest.stop import Stop
-from fimble.suggest.trim import trim
+from fimble.suggest.trim import Trimmed
+from fimble.suggest.writer import Writer
+from fimble.syntax import Trees
 
 if TYPE_CHECKING:
     from fimble.engine.client import EngineClient
 
-#: A repetition of so many characters is the model's draft, and from the second number on it is shown if the model
-#: has nothing.
-_LEAST_DRAFT_CHARS = 4
-_LEAST_ECHO_CHARS = 8
+#: How likely a suggestion must be accepted to be shown, by `suggest.eagerness`.  See scripts/bench.py keys.
+LEAST_CONFIDENCE = {"eager": 0.22, "balanced": 0.4, "quiet": 0.68}
 
-#: The engine keeps the deadline itself; this much later it is taken for stuck.
-_GRACE_S = 0.25
+#: A repetition of so many characters is the model's draft.
+_LEAST_DRAFT_CHARS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,12 @@ class Outcome:
 
     suggestions: tuple[Suggestion, ...] = ()
     silence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    echo: echo.Echo
+    suggestion: Suggestion
 
 
 class Suggester:
@@ -64,17 +70,21 @@ class Suggester:
         store: Store | None = None,
         stats: Stats | None = None,
         on_failure: Callable[[FimbleError], None] = lambda _error: None,
+        confidence: Confidence | None = None,
     ) -> None:
-        self._config = catalog.suited(config)
-        self._engine = engine
-        self._store = store
+        self._config = config
+        self._least = LEAST_CONFIDENCE[config.suggest.eagerness]
+        self._echo_first = max(self._least, catalog.echo_first(config.model))
+        self._confidence = confidence or Confidence()
+        self._streak = Streak()
         self._stats = stats or Stats()
-        self._on_failure = on_failure
+        self._writer = Writer(config.suggest, engine, store, self._stats, on_failure)
         self._gate = Gate(config)
-        self._anchors = Anchors()
         self._memory = Memory()
-        # Two windows may show the same file; their requests must not replace each other.
-        self._session = secrets.token_hex(4)
+        self._trees = Trees()
+        self._habits = Habits()
+        #: Whoever shows suggestions tells it what is shown and what happens to the document then.
+        self.reactions = Reactions(self._learn)
 
     async def suggest(self, ask: Ask) -> Outcome:
         """Answer *ask*.  Never raises for what a user, a model or an engine does; cancelling stops the engine, too."""
@@ -83,134 +93,147 @@ class Suggester:
         if silence := self._gate.why_silent(ask):
             return Outcome(silence=silence)
         invoked = ask.trigger is Trigger.INVOKED
-        found: list[tuple[str, Source]] = []
-        if remembered := self._recall(ask, place):
-            found.append((remembered, Source.MEMORY))
-        copy = self._copy(ask) if invoked or not found else None
-        copied = trim(copy.text, place) if copy else ""
-        if copy and copied and copy.match_chars >= self._config.suggest.echo_min_chars:
-            found.append((copied, Source.ECHO))
+        if invoked:
+            self._habits.forgive(ask.document.uri, place)
+        elif self._habits.is_left_alone(ask.document.uri, place):
+            return Outcome(silence="suggestions were dismissed here; asking by hand brings them back")
+        self._look(ask)
+        found = list(islice(self._recall(ask, place), None if invoked else 1))
+        if found:
+            self._expect(ask, found[0])
         if invoked or not found:
-            written = await self._ask_model(ask, place, copy.text if copy else "")
-            if written:
-                found.append((written, Source.MODEL))
-            elif copy and copied and copy.match_chars >= _LEAST_ECHO_CHARS:
-                found.append((copied, Source.ECHO))
+            candidates = await self.candidates(ask, quick=not invoked)
+            found += [each for each in candidates if invoked or each.confidence >= self._least]
         return self._conclude(ask, place, found, (time.perf_counter() - started) * 1000)
+
+    async def candidates(self, ask: Ask, *, quick: bool = False) -> list[Suggestion]:
+        """What copies and the model say comes next, likely or not; the likeliest first.
+
+        If *quick*, the model is not asked where a copy is likely enough.
+        """
+        self._look(ask)
+        place = Place.at(ask.document, ask.offset)
+        copies = self._copies(ask, place)
+        found = [copy.suggestion for copy in copies]
+        if not (quick and found and found[0].confidence >= self._echo_first):
+            written = await self._written(ask, place, copies[0].echo if copies else None)
+            found += [written] if written else []
+        found.sort(key=lambda suggestion: -suggestion.confidence)
+        if found:
+            self._expect(ask, found[0])
+        return found
+
+    def _look(self, ask: Ask) -> None:
+        if not ask.is_guess:
+            self._streak.look(ask.document.uri, ask.document.text.source, ask.offset)
+
+    def _expect(self, ask: Ask, suggestion: Suggestion) -> None:
+        if not ask.is_guess:
+            self._streak.note(ask.document.uri, ask.offset, suggestion.text)
 
     async def warm(self, ask: Ask) -> None:
         """Have the engine evaluate what the next key at *ask* will need, if it does not have it.
 
         For idle moments: the engine lets everybody else go first, and cancelling stops it.  Never raises.
         """
-        if self._engine is None or not self._engine.is_ready or self._gate.why_silent(ask):
-            return
-        frame = self._anchors.ahead(ask.document, ask.offset)
-        if frame is None:
-            return
-        request = self._request(ask, frame.window(ask.document.text.source, ask.offset))
-        request.n_predict, request.deadline_ms = 0, 0
-        request.session += ":ahead"  # beside what the cache has of the place where the user has been
-        self._stats.add("warming_requests")
-        try:
-            async with aclosing(self._engine.infill(request)) as chunks:
-                async for chunk in chunks:
-                    if chunk.stop_type == "limit":
-                        self._anchors.adopt(ask.document.uri, frame)
-        except (EngineError, ModelError):
-            self._stats.add("engine_failures")  # the next key meets the same failure, and reports it
+        if not self._gate.why_silent(ask):
+            await self._writer.warm(ask)
+
+    async def prefetch(self, ask: Ask, suggestion: Suggestion) -> tuple[Ask, Suggestion] | None:
+        """Find what follows once *suggestion*, shown at *ask*, is accepted, so that it is in memory by then.
+
+        Returns the question that will be asked then and its answer; None if nothing follows.  At the end of a line
+        that is the next line.  For idle moments: the engine lets everybody else go first.  Never raises.
+        """
+        following = after_accept(ask, suggestion.text, suggestion.replaces)
+        if found := (await self.suggest(following)).suggestions:
+            return following, found[0]
+        line = new_line(following)
+        if not line or not (found := (await self.suggest(after_accept(following, line))).suggestions):
+            return None
+        below = dataclasses.replace(found[0], text=line + found[0].text)
+        self._memory.remember(ask.document.uri, Place.at(following.document, following.offset), below.text)
+        return following, below
+
+    def _learn(self, ask: Ask, suggestion: Suggestion, reaction: Reaction) -> None:
+        """*suggestion*, shown at *ask*, came to this.  Called once for each that was shown."""
+        self._habits.note(ask.document.uri, Place.at(ask.document, ask.offset), reaction)
+        if suggestion.evidence:
+            self._confidence.learn(
+                suggestion.source, suggestion.evidence, reaction in (Reaction.ACCEPTED, Reaction.TYPED)
+            )
+        if reaction is not Reaction.ACCEPTED:  # counted where the editor tells it
+            self._stats.add(reaction, suggestion.source)
+
+    def is_writing_on(self, ask: Ask, document: Document | None) -> bool:
+        """Whether the answer to *ask* is being written, and begins with what was typed until *document*."""
+        return self._writer.is_writing_on(ask, document)
 
     def forget(self, uri: str) -> None:
         """A document was closed."""
-        self._anchors.forget(uri)
+        self._writer.forget(uri)
+        self._trees.forget(uri)
+        self.reactions.closed(uri)
 
-    def _conclude(self, ask: Ask, place: Place, found: list[tuple[str, Source]], latency_ms: float) -> Outcome:
-        first: dict[str, Source] = {}
-        for text, source in found:
-            first.setdefault(text, source)
-        suggestions = tuple(Suggestion(text, source, latency_ms=latency_ms) for text, source in first.items())
-        if not suggestions:
+    def _conclude(self, ask: Ask, place: Place, found: list[Suggestion], latency_ms: float) -> Outcome:
+        first: dict[str, Suggestion] = {}
+        for suggestion in found:
+            first.setdefault(suggestion.text, dataclasses.replace(suggestion, latency_ms=latency_ms))
+        if ask.trigger is Trigger.AUTOMATIC:
+            first = dict(islice(first.items(), 1))
+        if not first:
             return Outcome(silence="nothing worth showing was found")
-        if suggestions[0].source is not Source.MEMORY:
-            self._memory.remember(ask.document.uri, place, suggestions[0].text)
+        suggestions = tuple(first.values())
+        if suggestions[-1].source is not Source.MEMORY:
+            self._memory.remember(ask.document.uri, place, *first)
         return Outcome(suggestions)
 
-    def _recall(self, ask: Ask, place: Place) -> str:
-        text = self._memory.recall(ask.document.uri, place)
-        return trim(text, place) if text else ""
+    def _recall(self, ask: Ask, place: Place) -> Iterator[Suggestion]:
+        fitting = filter(None, (self._fit(text, ask, place) for text in self._memory.recall(ask.document.uri, place)))
+        return (Suggestion(shown.text, Source.MEMORY, shown.replaces) for shown in fitting)
 
-    def _copy(self, ask: Ask) -> echo.Echo | None:
+    def _fit(self, text: str, ask: Ask, place: Place) -> Trimmed:
+        """What may be shown of *text*."""
+        spot = self._trees.at(ask.document, ask.offset)
+        return fit(text, place, spot, multiline=self._config.suggest.multiline)
+
+    def _copies(self, ask: Ask, place: Place) -> list[_Copy]:
+        """The copies that fit here, the likeliest first."""
         if not self._config.suggest.echo:
-            return None
-        source = ask.document.text.source
+            return []
+        source, reach = ask.document.text.source, echo.MAX_SEARCH_CHARS
         others = (
-            unix_lines(other.text.source[-echo.MAX_SEARCH_CHARS :])
+            unix_lines(other.text.source[-reach:])
             for other in ask.others
             if are_related(ask.document.language, other.language) and not self._gate.is_excluded(other.path)
         )
-        before = source[max(0, ask.offset - echo.MAX_SEARCH_CHARS) : ask.offset]
-        return echo.find(unix_lines(before), others, _LEAST_DRAFT_CHARS)
+        before = unix_lines(source[max(0, ask.offset - reach) : ask.offset])
+        after = unix_lines(source[ask.offset : ask.offset + reach])
+        found = []
+        for each in echo.find(before, after, others):
+            if shown := self._fit(each.text, ask, place):
+                evidence = of_echo(each, place, self._streak)
+                likely = self._confidence.of(Source.ECHO, evidence)
+                suggestion = Suggestion(shown.text, Source.ECHO, shown.replaces, confidence=likely, evidence=evidence)
+                found.append(_Copy(each, suggestion))
+        return sorted(found, key=lambda copy: -copy.suggestion.confidence)
 
-    async def _ask_model(self, ask: Ask, place: Place, draft: str) -> str:
-        if self._engine is None:
-            return ""
-        stop = Stop(place, self._config.suggest.multiline)
-        request = self._request(ask, self._anchors.window(ask.document, ask.offset))
-        request.draft = _sendable(draft)
-        key = self._store_key(request, stop.is_block)
-        if self._store and (stored := await self._store.get(key)) is not None:
-            self._stats.add("disk_hits")
-            return trim(stored, place)
-        try:
-            text, complete = await self._generate(request, stop)
-        except (EngineError, ModelError) as failure:
-            self._stats.add("engine_failures")
-            self._on_failure(failure)
-            return ""
-        if self._store and complete:
-            # As it was written: what has to be trimmed may be different when it is found again.
-            self._store.put(key, text)
-        return trim(text, place)
-
-    def _request(self, ask: Ask, window: Window) -> InfillRequest:
-        return InfillRequest(
-            input_prefix=_sendable(window.prefix),
-            prompt=_sendable(window.typed),
-            input_suffix=_sendable(window.suffix),
-            filename=_sendable(ask.document.path),
-            n_predict=self._config.suggest.max_tokens,
-            deadline_ms=self._config.suggest.deadline_ms,
-            session=f"{self._session}:{ask.document.uri}",
-        )
-
-    async def _generate(self, request: InfillRequest, stop: Stop) -> tuple[str, bool]:
-        """The model's text up to where it should end, and whether it got there (and not only to the deadline)."""
-        assert self._engine is not None
-        text = ""
-        try:
-            async with asyncio.timeout(request.deadline_ms / 1000 + _GRACE_S):
-                await self._engine.ensure()
-                self._stats.add("engine_requests")
-                async with aclosing(self._engine.infill(request)) as chunks:
-                    async for chunk in chunks:
-                        text += chunk.content
-                        if (end := stop.cut(text)) is not None:
-                            return text[:end], True
-                        if chunk.stop:
-                            return text, chunk.stop_type in ("eos", "word", "limit")
-        except TimeoutError:
-            self._stats.add("deadlines")
-        return text, False
-
-    def _store_key(self, request: InfillRequest, is_block: bool) -> str:
-        assert self._engine is not None
-        model = self._engine.launcher.settings.model_digest
-        texts = (request.filename, request.input_prefix, request.prompt, request.input_suffix)
-        asked = (model, is_block, request.n_predict, *texts)
-        return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()
-
-
-def _sendable(text: str) -> str:
-    """*text* with ``\n`` line ends, and with what no encoding can carry (half an emoji) replaced."""
-    text = unix_lines(text)
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+    async def _written(self, ask: Ask, place: Place, copy: echo.Echo | None) -> Suggestion | None:
+        """What the model writes here, or wrote in an earlier session."""
+        answer = await self._writer.stored(ask, place)
+        if answer is None:
+            stop = Stop(place, self._config.suggest.multiline, self._trees.at(ask.document, ask.offset))
+            is_draft = copy is not None and copy.match_chars >= _LEAST_DRAFT_CHARS
+            answer = await self._writer.write(ask, stop, copy.text if copy and is_draft else "")
+        shown = self._fit(answer.text, ask, place) if answer else None
+        # What was cut short is better than nothing for somebody who waits.
+        if not answer or not shown or (ask.is_guess and not answer.is_complete):
+            return None
+        evidence: Evidence = {}
+        likely = 1.0  # of what was good enough in an earlier session, or of a server that tells no probabilities
+        if answer.tokens:
+            evidence = of_model(answer.tokens, shown.text, copy, place, self._streak)
+            likely = self._confidence.of(Source.MODEL, evidence)
+        if likely >= self._least:
+            self._writer.keep(ask, place, answer)
+        return Suggestion(shown.text, Source.MODEL, shown.replaces, confidence=likely, evidence=evidence)

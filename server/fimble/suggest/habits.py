@@ -1,0 +1,53 @@
+"""Where suggestions are not wanted: places at which they were dismissed again and again."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+
+from fimble.suggest.place import Place
+from fimble.suggest.reactions import Reaction
+
+#: After so many dismissals a place is left alone.
+ENOUGH = 3
+
+_WORD = re.compile(r"\w*\Z")
+
+_Key = tuple[str, str, str]
+
+
+class Habits:
+    """How often suggestions were dismissed, by place.
+
+    A place is the line up to the cursor's word below the line above it, whatever their blanks are: it stays the same
+    while a word is typed or deleted there and lines elsewhere are edited.  Any other reaction than a dismissal starts
+    the count anew.
+    """
+
+    def __init__(self, limit: int = 256) -> None:
+        self._dismissals: OrderedDict[_Key, int] = OrderedDict()
+        self._limit = limit
+
+    def note(self, uri: str, place: Place, reaction: Reaction) -> None:
+        """A suggestion that was shown at *place* came to this."""
+        if reaction in (Reaction.ACCEPTED, Reaction.TYPED):
+            self.forgive(uri, place)
+        elif reaction is Reaction.DISMISSED:
+            key = _key(uri, place)
+            self._dismissals[key] = self._dismissals.pop(key, 0) + 1
+            if len(self._dismissals) > self._limit:
+                self._dismissals.popitem(last=False)
+
+    def forgive(self, uri: str, place: Place) -> None:
+        """Suggestions are wanted at *place* after all."""
+        self._dismissals.pop(_key(uri, place), None)
+
+    def is_left_alone(self, uri: str, place: Place) -> bool:
+        """Whether nothing should come by itself at *place*."""
+        return bool(self._dismissals) and self._dismissals.get(_key(uri, place), 0) >= ENOUGH
+
+
+def _key(uri: str, place: Place) -> _Key:
+    above, _, line = place.before.rpartition("\n")
+    line_above = above.rstrip().rpartition("\n")[2]
+    return uri, " ".join(line_above.split()), " ".join(_WORD.sub("", line).split())
