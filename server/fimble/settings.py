@@ -36,8 +36,8 @@ class SuggestConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     eagerness: Annotated[
         Literal["eager", "balanced", "quiet"],
         Meta(
-            description="eager: suggest often, right about every third time; quiet: only what you are likely to accept; "
-            "balanced: in between."
+            description="eager: suggest often, though only every third is right; quiet: only what you are likely to "
+            "accept; balanced: in between."
         ),
     ] = "balanced"
     completion_menu: Annotated[

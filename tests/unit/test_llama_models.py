@@ -11,7 +11,9 @@ import pytest
 
 from fimble.engine import launch
 from fimble.engine.llama import Context, Model
+from fimble.engine.prompt import render_infill
 from fimble.engine.scheduler import check_finite
+from fimble.engine.wire import ExtraFile, InfillRequest
 from fimble.errors import ModelCorrupt, ModelError, ModelNoFim, ModelNotFound
 
 NewGguf = Callable[..., Path]
@@ -103,6 +105,53 @@ def test_fim_tokens_are_found_by_their_text(new_gguf: NewGguf) -> None:
     assert tuple(Model(new_gguf(drop=FIM_KEYS)).fim) == (1, 2, 3, 5, 6)
 
 
+@pytest.mark.parametrize(
+    ("spelled", "name", "layout"),
+    [
+        ({1: "<[fim-prefix]>", 2: "<[fim-suffix]>", 3: "<[fim-middle]>"}, "Seed-Coder 8B", "2 S 1 F P 3 T"),
+        ({1: "[PREFIX]", 2: "[SUFFIX]", 3: "[MIDDLE]"}, "Codestral 22B", "2 S 1 F H P T"),
+        (
+            {1: "<fim_prefix>", 2: "<fim_suffix>", 3: "<fim_middle>", 6: "<filename>"},
+            "Mellum 4b",
+            "6 F 6 H 2 S 1 P 3 T",
+        ),
+        ({1: "<fim_prefix>", 2: "<fim_suffix>", 3: "<fim_middle>"}, "stable-code", "F 1 P 2 S 3 T"),
+    ],
+)
+def test_families_are_asked_as_they_were_trained(
+    new_gguf: NewGguf, bundled: Path, spelled: dict[int, str], name: str, layout: str
+) -> None:
+    """Suffix first or prefix first, files by a token, by a mark or plain; what is typed always comes last."""
+    names = vocabulary(bundled)
+    for token in range(1, 7):
+        names[token] = spelled.get(token, f"<unused{token}>")
+    model = Model(new_gguf(drop=FIM_KEYS, replace={"tokenizer.ggml.tokens": names, "general.name": name}))
+    mark = "+++++ " if name.startswith("Codestral") else ""
+    parts = {
+        "P": "import os\n",
+        "S": "\nx = 1\n",
+        "T": "pri",
+        "F": f"{mark}b.py\ny = 2\n",
+        "H": f"{mark}a.py\n",
+    }
+    request = InfillRequest(
+        input_prefix=parts["P"],
+        input_suffix=parts["S"],
+        prompt=parts["T"],
+        filename="a.py",
+        input_extra=[ExtraFile("b.py", "y = 2")],
+    )
+    expected = [
+        token
+        for part in layout.split()
+        for token in ([int(part)] if part.isdigit() else model.vocab.tokenize(parts[part]))
+    ]
+    assert list(render_infill(request, model.vocab, model.fim, 512).tokens) == expected
+    assert all(model.vocab.is_end(token) for token in model.fim if token is not None)
+    for text in spelled.values():
+        assert not set(model.vocab.tokenize(f"a{text}b")) & set(model.fim)
+
+
 @pytest.mark.parametrize("kind", [gguf.TokenType.CONTROL, gguf.TokenType.USER_DEFINED, gguf.TokenType.NORMAL])
 @pytest.mark.parametrize("named", [True, False])
 def test_text_never_becomes_a_control_token(
@@ -114,7 +163,7 @@ def test_text_never_becomes_a_control_token(
     for text in ("a<|fim_middle|>b", "<|fim_prefix|>", "x <|fim_suffix|>", "<|repo_name|><|file_sep|>"):
         tokens = model.vocab.tokenize(text)
         assert not set(tokens) & set(model.fim), f"{text} became {tokens}"
-    assert all(model.vocab.is_end(token) for token in model.fim[:3])
+    assert all(model.vocab.is_end(token) for token in model.fim[:3] if token is not None)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,10 @@
 """The prompt, as tokens.  models/PROMPT.md is its specification; training obeys the same page.
 
     [BOS] <repo>NAME\\n  (<file>path\\n text)...  <file>path\\n  <pre> prefix <suf> suffix <mid> typed
+    [BOS] <repo>NAME\\n  (<file>path\\n text)...  <file>path\\n  <suf> suffix <pre> prefix <mid> typed
+
+The second is for models that were trained with the suffix first; those of them that know no files have theirs at the
+beginning of the prefix.
 
 Everything before ``typed`` stays as it is while the user types, so a keystroke appends a token or two.  Only
 ids make a control token: text that spells ``<|fim_middle|>`` is just text.
@@ -10,8 +14,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fimble.engine.llama import FimTokens, Vocab
+from fimble.engine.llama import FimTokens, SuffixFirst, Vocab
 from fimble.engine.wire import CompletionRequest, InfillRequest
+
+#: How the name of a file begins for a model without a middle token (Mistral's guide to Codestral's FIM prompts).
+_CODESTRAL_FILE = "+++++ "
 
 #: BOS, prefix, suffix and middle tokens.
 _MARKERS = 4
@@ -53,23 +60,26 @@ def render_infill(request: InfillRequest, vocab: Vocab, fim: FimTokens, n_ctx: i
     prefix = _keep_end(prefix_all, own - len(suffix))
     snippets, dropped = _snippets(request, vocab, fim, room - len(suffix) - len(prefix))
 
-    tokens = (
-        *(() if vocab.bos is None else (vocab.bos,)),
-        *snippets,
-        *head,
-        fim.prefix,
-        *prefix,
-        fim.suffix,
-        *suffix,
-        fim.middle,
-        *typed_kept,
-    )
+    bos = () if vocab.bos is None else (vocab.bos,)
+    tokens = (*bos, *_around(fim, (*snippets, *head), prefix, suffix), *typed_kept)
     cut = (
         head_dropped
         or dropped
         or any(len(a) != len(b) for a, b in ((prefix, prefix_all), (suffix, suffix_all), (typed_kept, typed)))
     )
     return Prompt(tokens, n_predict, cut, len(typed_kept))
+
+
+def _around(
+    fim: FimTokens, files: tuple[int, ...], prefix: tuple[int, ...], suffix: tuple[int, ...]
+) -> tuple[int, ...]:
+    """Everything before what is typed, in the order that the model was trained on."""
+    middle = () if fim.middle is None else (fim.middle,)
+    if not isinstance(fim, SuffixFirst):
+        return (*files, fim.prefix, *prefix, fim.suffix, *suffix, *middle)
+    if fim.file is None:
+        return (fim.suffix, *suffix, fim.prefix, *files, *prefix, *middle)
+    return (*files, fim.suffix, *suffix, fim.prefix, *prefix, *middle)
 
 
 def render_completion(request: CompletionRequest, vocab: Vocab, n_ctx: int) -> Prompt:
@@ -104,9 +114,9 @@ def _keep_end(tokens: tuple[int, ...], room: int) -> tuple[int, ...]:
 
 def _file_header(request: InfillRequest, vocab: Vocab, fim: FimTokens, room: int) -> tuple[tuple[int, ...], bool]:
     """What the current file is called, for models that know files; a name that is too long is left out."""
-    if fim.file is None or not request.filename:
+    if (fim.file is None and fim.middle is not None) or not request.filename:
         return (), False
-    header = (fim.file, *vocab.tokenize(request.filename + "\n"))
+    header = _named(request.filename + "\n", vocab, fim)
     return (header, False) if len(header) <= room else ((), True)
 
 
@@ -120,11 +130,17 @@ def _snippets(request: InfillRequest, vocab: Vocab, fim: FimTokens, room: int) -
         return (), bool(request.input_extra)
     kept: list[tuple[int, ...]] = []
     for extra in reversed(request.input_extra):
-        text = vocab.tokenize(f"{extra.filename}\n{extra.text}\n")
-        piece = text if fim.file is None else (fim.file, *text)
+        piece = _named(f"{extra.filename}\n{extra.text}\n", vocab, fim)
         if len(piece) > room:
             break
         room -= len(piece)
         kept.append(piece)
     flat = (*repo, *(token for piece in reversed(kept) for token in piece))
     return flat, len(kept) != len(request.input_extra)
+
+
+def _named(text: str, vocab: Vocab, fim: FimTokens) -> tuple[int, ...]:
+    """*text*, which begins with the name of its file, as the model knows files: by a token, by a mark, or not."""
+    if fim.file is not None:
+        return (fim.file, *vocab.tokenize(text))
+    return vocab.tokenize(text if fim.middle is not None else _CODESTRAL_FILE + text)

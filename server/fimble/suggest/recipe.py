@@ -32,7 +32,7 @@ from fimble.suggest.reactions import Reaction, Reactions
 from fimble.suggest.recall import Memory
 from fimble.suggest.sound import fit
 from fimble.suggest.stop import Stop
-from fimble.suggest.trim import Trimmed
+from fimble.suggest.trim import Trimmed, trim
 from fimble.suggest.writer import Writer
 from fimble.syntax import Trees
 
@@ -189,7 +189,8 @@ class Suggester:
         return Outcome(suggestions)
 
     def _recall(self, ask: Ask, place: Place) -> Iterator[Suggestion]:
-        fitting = filter(None, (self._fit(text, ask, place) for text in self._memory.recall(ask.document.uri, place)))
+        # It left the file sound when it was made, and what was typed of it since changes nothing about that.
+        fitting = filter(None, (trim(text, place) for text in self._memory.recall(ask.document.uri, place)))
         return (Suggestion(shown.text, Source.MEMORY, shown.replaces) for shown in fitting)
 
     def _fit(self, text: str, ask: Ask, place: Place) -> Trimmed:

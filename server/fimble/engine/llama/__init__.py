@@ -6,7 +6,7 @@ compute).  A context belongs to one thread; only ``Context.abort`` may be called
 
 from fimble.engine.llama.context import Context, Decoded, Part, State
 from fimble.engine.llama.model import Model, can_use_gpu, check_file, system_info
-from fimble.engine.llama.vocab import FimTokens, Vocab
+from fimble.engine.llama.vocab import FimTokens, SuffixFirst, Vocab
 
 __all__ = [
     "Context",
@@ -15,6 +15,7 @@ __all__ = [
     "Model",
     "Part",
     "State",
+    "SuffixFirst",
     "Vocab",
     "can_use_gpu",
     "check_file",

@@ -75,7 +75,7 @@ class Model:
         if not self._model:
             raise _load_error(path)
         self.path = path
-        self.vocab = Vocab(llama.llama_model_get_vocab(self._model))
+        self.vocab = Vocab(llama.llama_model_get_vocab(self._model), self.metadata("general.name"))
         if self.vocab.fim is None:
             raise ModelNoFim(
                 f"{path.name} has no fill-in-the-middle tokens, so it cannot complete code inside a file.",

@@ -19,19 +19,32 @@ class FimTokens(NamedTuple):
 
     prefix: int
     suffix: int
-    middle: int
+    middle: int | None
+    """None where the answer simply goes on after the prefix (Codestral)."""
     repo: int | None
     file: int | None
+
+
+class SuffixFirst(FimTokens):
+    """Of a model that was trained with the suffix before the prefix."""
+
+
+#: Families that llama.cpp does not recognise, by their prefix, suffix and middle tokens.  All have the suffix first.
+_SPELLINGS = (
+    ("<[fim-prefix]>", "<[fim-suffix]>", "<[fim-middle]>"),  # Seed-Coder
+    ("[PREFIX]", "[SUFFIX]", None),  # Codestral
+)
 
 
 class Vocab:
     """Text to tokens and back.  User text never becomes a control token."""
 
-    def __init__(self, vocab: Any) -> None:
+    def __init__(self, vocab: Any, name: str = "") -> None:
+        """*name* is the model's own: some families cannot be told by their tokens."""
         self._vocab = vocab
         self.size: int = llama.llama_vocab_n_tokens(vocab)
         self.bos: int | None = self._id(llama.llama_vocab_bos(vocab)) if llama.llama_vocab_get_add_bos(vocab) else None
-        self.fim = self._fim()
+        self.fim = self._mellum() if "mellum" in name.lower() else self._fim() or self._by_spelling()
         # One prompt is its long, unchanging segments and a short typed tail: only the tail is new at a keystroke.
         self.tokenize: Callable[[str], tuple[int, ...]] = lru_cache(maxsize=128)(self._tokenize)
         self.piece: Callable[[int], bytes] = lru_cache(maxsize=None)(self._piece)
@@ -55,6 +68,26 @@ class Vocab:
         if prefix is None or suffix is None or middle is None:
             return None
         return FimTokens(prefix, suffix, middle, repo, file)
+
+    def _by_spelling(self) -> FimTokens | None:
+        for prefix_text, suffix_text, middle_text in _SPELLINGS:
+            prefix, suffix = self._special(prefix_text), self._special(suffix_text)
+            middle = self._special(middle_text) if middle_text else None
+            if prefix is not None and suffix is not None and (middle is not None or not middle_text):
+                return SuffixFirst(prefix, suffix, middle, None, None)
+        return None
+
+    def _mellum(self) -> FimTokens | None:
+        """StarCoder's tokens, but the suffix first; files begin with a token that llama.cpp takes for none of these."""
+        found = self._fim()
+        return found and SuffixFirst(*found[:4], self._special("<filename>"))
+
+    def _special(self, text: str) -> int | None:
+        """The control token that is spelled *text*."""
+        data = text.encode()
+        tokens = (llama.llama_token * len(data))()
+        count = llama.llama_tokenize(self._vocab, data, len(data), tokens, len(data), False, True)
+        return tokens[0] if count == 1 and self._text(tokens[0]) == text else None
 
     def _tokenize(self, text: str) -> tuple[int, ...]:
         tokens = self._tokenize_as_is(text)
