@@ -94,7 +94,10 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = 0
     power: Annotated[
         Literal["auto", "full", "saving"],
-        Meta(description="saving: compute nothing that nobody has asked for yet; auto: while on battery."),
+        Meta(
+            description="saving: compute nothing that nobody has asked for yet; auto: while on battery, or while "
+            "other programs need the cores."
+        ),
     ] = "auto"
     flash_attention: Annotated[Literal["auto", "on", "off"], Meta(description="auto: if it is found faster here.")] = (
         "auto"

@@ -27,6 +27,10 @@ CURSOR = len(SOURCE) - 1
 START = "connection = open_database_connec"
 
 
+#: A machine that is busy with other things prepares nothing; the one that runs the tests may be.
+FULL = {"engine": {"power": "full"}}
+
+
 async def first_item(window: Window, uri: str, offset: int) -> types.InlineCompletionItem:
     (item,) = await window.ask(uri, offset)
     return item
@@ -48,7 +52,7 @@ async def prefetched(window: Window, count: int) -> dict[str, int]:
 
 async def test_three_acceptances_in_a_row_wait_for_nothing(new_window: NewWindow) -> None:
     """The second and the third suggestion are there when the one before is accepted: from memory, nobody is asked."""
-    window = await new_window()
+    window = await new_window(settings=FULL)
     uri = window.open("a.py", SOURCE)
     offset = window.type(uri, CURSOR, START)
     item = await first_item(window, uri, offset)
@@ -68,7 +72,7 @@ async def test_three_acceptances_in_a_row_wait_for_nothing(new_window: NewWindow
 
 async def test_enter_at_the_end_of_a_line_is_as_good_as_tab(new_window: NewWindow) -> None:
     """Who accepts a line and goes to the next by hand finds its text there, too."""
-    window = await new_window()
+    window = await new_window(settings=FULL)
     uri = window.open("a.py", SOURCE)
     offset = window.type(uri, CURSOR, START)
     item = await first_item(window, uri, offset)
@@ -82,7 +86,7 @@ async def test_enter_at_the_end_of_a_line_is_as_good_as_tab(new_window: NewWindo
 
 async def test_typing_something_else_ends_the_search(new_window: NewWindow, slow_model: Path) -> None:
     """The engine stops computing what follows as soon as the user types something else."""
-    window = await new_window("--model", str(slow_model), settings={"suggest": {"deadline_ms": 20000}})
+    window = await new_window("--model", str(slow_model), settings=FULL | {"suggest": {"deadline_ms": 20000}})
     uri = window.open("a.py", SOURCE)
     await window.ask(uri, 0)
     offset = window.type(uri, CURSOR, START)
@@ -100,7 +104,7 @@ async def test_typing_something_else_ends_the_search(new_window: NewWindow, slow
 
 async def test_typing_on_does_not_end_the_search(new_window: NewWindow, slow_model: Path) -> None:
     """While what is typed agrees with the suggestion, the search for what follows it goes on and is not begun anew."""
-    window = await new_window("--model", str(slow_model), settings={"suggest": {"deadline_ms": 20000}})
+    window = await new_window("--model", str(slow_model), settings=FULL | {"suggest": {"deadline_ms": 20000}})
     uri = window.open("a.py", SOURCE)
     await window.ask(uri, 0)
     offset = window.type(uri, CURSOR, START)
@@ -118,7 +122,7 @@ async def test_typing_on_does_not_end_the_search(new_window: NewWindow, slow_mod
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
 async def test_line_endings_make_no_difference(new_window: NewWindow, ending: str) -> None:
     """A file with CRLF line ends gets its next lines, too: in its text they have its line ends, in the answer LF."""
-    window = await new_window()
+    window = await new_window(settings=FULL)
     uri = window.open("a.py", SOURCE.replace("\n", ending))
     offset = window.type(uri, len(window.texts[uri]) - len(ending), START)
     item = await first_item(window, uri, offset)

@@ -110,6 +110,18 @@ def test_on_battery(machine: Machine, power: str, plugged: bool | None, saves: b
     assert Pressure(power, clock=lambda: machine.now).look().saves_power is saves
 
 
+@pytest.mark.parametrize(("power", "others", "saves"), [("auto", 3, True), ("auto", 1, False), ("full", 3, False)])
+def test_on_a_busy_machine(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, power: str, others: float, saves: bool
+) -> None:
+    """While others need most of the cores, nothing is computed that nobody has asked for yet."""
+    monkeypatch.setattr("fimble.engine.pressure.cores", lambda: 4)
+    pressure = Pressure(power, clock=lambda: machine.now)
+    pressure.begin()
+    machine.passes(2, others=others)
+    assert pressure.look().saves_power is saves
+
+
 def test_the_real_machine_can_be_looked_at() -> None:
     """psutil has what is asked of it on this system."""
     now = [0.0]

@@ -70,6 +70,11 @@ def test_a_thread_that_gains_little_is_left_to_others() -> None:
     assert (found.threads, found.threads_batch) == (1, 1)
 
 
+def test_flash_attention_wins_where_both_are_alike() -> None:
+    """Short texts are measured, and it gains on long ones."""
+    assert tuning.choose(measured((2, True, 1.1, 64.0), (2, False, 1.0, 64.0))).flash_attention is True
+
+
 def test_flash_attention_is_chosen_by_what_it_takes() -> None:
     """On or off, whichever is faster over a token and a chunk's share."""
     rows = measured((1, True, 3.0, 200.0), (2, True, 2.0, 190.0), (1, False, 2.2, 60.0), (2, False, 2.1, 40.0))

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import psutil
 
+from fimble.engine.tuning import cores
 from fimble.engine.wire import Load
 
 #: The load is worked out anew after so many seconds of computing.
@@ -19,7 +20,8 @@ _LOOK_EVERY_S = 0.5
 class Pressure:
     """Measures what others do *while this process computes*: what they do in its pauses costs it nothing.
 
-    *power* ``auto`` saves on battery, ``full`` never, ``saving`` always.
+    *power* ``auto`` saves on battery and while others keep more than half of the cores busy, ``full`` never,
+    ``saving`` always.
     """
 
     def __init__(self, power: str = "auto", clock: Callable[[], float] = time.monotonic) -> None:
@@ -48,7 +50,8 @@ class Pressure:
         if passed >= _LOOK_EVERY_S:
             is_computing = self._since is not None
             self.end()
-            self._load = Load(busy_cores=self._others_s / self._computed_s, saves_power=self._saves())
+            busy = self._others_s / self._computed_s
+            self._load = Load(busy_cores=busy, saves_power=self._saves(busy))
             self._computed_s = self._others_s = 0.0
             if is_computing:
                 self.begin()
@@ -60,8 +63,10 @@ class Pressure:
         own = self._process.cpu_times()
         return float(all_times.user + all_times.system - own.user - own.system)
 
-    def _saves(self) -> bool:
+    def _saves(self, busy_cores: float = 0.0) -> bool:
         if self._power != "auto":
             return self._power == "saving"
+        if busy_cores > cores() / 2:
+            return True
         battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
         return battery is not None and battery.power_plugged is False

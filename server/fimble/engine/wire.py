@@ -187,6 +187,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     busy_cores: float = 0.0
     """How many cores other processes keep busy; those that run at low priority give way and do not count."""
     saves_power: bool = False
+    """Whether nothing is computed that nobody has asked for yet."""
 
     def threads(self, wanted: int, cores: int) -> int:
         """How many threads to compute with, where *wanted* are best on a quiet machine with *cores*."""
