@@ -32,7 +32,7 @@ from fimble.suggest.reactions import Reaction, Reactions
 from fimble.suggest.recall import Memory
 from fimble.suggest.sound import fit
 from fimble.suggest.stop import Stop
-from fimble.suggest.trim import Trimmed, trim
+from fimble.suggest.trim import trim
 from fimble.suggest.writer import Writer
 from fimble.syntax import Trees
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from fimble.engine.client import EngineClient
 
 #: How likely a suggestion must be accepted to be shown, by `suggest.eagerness`.  See scripts/bench.py keys.
-LEAST_CONFIDENCE = {"eager": 0.22, "balanced": 0.4, "quiet": 0.68}
+LEAST_CONFIDENCE = {"eager": 0.25, "balanced": 0.42, "quiet": 0.75}
 
 #: A repetition of so many characters is the model's draft.
 _LEAST_DRAFT_CHARS = 4
@@ -103,7 +103,10 @@ class Suggester:
             self._expect(ask, found[0])
         if invoked or not found:
             candidates = await self.candidates(ask, quick=not invoked)
-            found += [each for each in candidates if invoked or each.confidence >= self._least]
+            likely = (each for each in candidates if invoked or each.confidence >= self._least)
+            # Parsing costs more than finding: what is not shown is not looked at.
+            whole = filter(None, (self._sound(each, ask, place) for each in likely))
+            found += islice(whole, None if invoked else 1)
         return self._conclude(ask, place, found, (time.perf_counter() - started) * 1000)
 
     async def candidates(self, ask: Ask, *, quick: bool = False) -> list[Suggestion]:
@@ -193,10 +196,11 @@ class Suggester:
         fitting = filter(None, (trim(text, place) for text in self._memory.recall(ask.document.uri, place)))
         return (Suggestion(shown.text, Source.MEMORY, shown.replaces) for shown in fitting)
 
-    def _fit(self, text: str, ask: Ask, place: Place) -> Trimmed:
-        """What may be shown of *text*."""
+    def _sound(self, suggestion: Suggestion, ask: Ask, place: Place) -> Suggestion | None:
+        """As much of *suggestion* as leaves the file no worse."""
         spot = self._trees.at(ask.document, ask.offset)
-        return fit(text, place, spot, multiline=self._config.suggest.multiline)
+        shown = fit(suggestion.text, place, spot, multiline=self._config.suggest.multiline)
+        return dataclasses.replace(suggestion, text=shown.text, replaces=shown.replaces) if shown else None
 
     def _copies(self, ask: Ask, place: Place) -> list[_Copy]:
         """The copies that fit here, the likeliest first."""
@@ -212,7 +216,7 @@ class Suggester:
         after = unix_lines(source[ask.offset : ask.offset + reach])
         found = []
         for each in echo.find(before, after, others):
-            if shown := self._fit(each.text, ask, place):
+            if shown := trim(each.text, place):
                 evidence = of_echo(each, place, self._streak)
                 likely = self._confidence.of(Source.ECHO, evidence)
                 suggestion = Suggestion(shown.text, Source.ECHO, shown.replaces, confidence=likely, evidence=evidence)
@@ -226,7 +230,7 @@ class Suggester:
             stop = Stop(place, self._config.suggest.multiline, self._trees.at(ask.document, ask.offset))
             is_draft = copy is not None and copy.match_chars >= _LEAST_DRAFT_CHARS
             answer = await self._writer.write(ask, stop, copy.text if copy and is_draft else "")
-        shown = self._fit(answer.text, ask, place) if answer else None
+        shown = trim(answer.text, place) if answer else None
         # What was cut short is better than nothing for somebody who waits.
         if not answer or not shown or (ask.is_guess and not answer.is_complete):
             return None
