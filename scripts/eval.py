@@ -35,6 +35,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     modes = ("both", "echo", "model", "logprob")
     parser.add_argument("--mode", choices=modes, default="both", help="who is asked; default: both, as in an editor")
     parser.add_argument("--model", default="", metavar="NAME|PATH", help="use this model; default: the bundled one")
+    parser.add_argument(
+        "--typing",
+        action="store_true",
+        help="ask as after a key: what is not likely enough (suggest.eagerness) is not shown",
+    )
     parser.add_argument("--limit", type=_count, metavar="N", help="only the first N tasks")
     parser.add_argument(
         "--context",

@@ -143,7 +143,7 @@ def _foretell(options: Namespace, tasks: list[Row], model: Path) -> None:
 
 def _ask(options: Namespace, tasks: list[Row], model: Path) -> None:
     rows: list[Row] = []
-    setup = Setup(options.mode, model, options.context, options.deadline_ms)
+    setup = Setup(options.mode, model, options.context, options.deadline_ms, not options.typing)
     with _writing(Path(options.out), len(tasks), rows) as hear:
         answers = asyncio.run(ask_all(tasks, setup, hear))
     Console(highlight=False).print(_table(tasks, rows))

@@ -37,6 +37,7 @@ class Setup:
     model: Path
     with_context: bool
     deadline_ms: int | None
+    by_hand: bool = True
 
     @property
     def uses_model(self) -> bool:
@@ -67,6 +68,9 @@ class EvalWindow(Editor):
     It has several folders.  A path that comes again lies in the next one, so that it is another document and
     nothing that was suggested in the first is remembered in the second; the server names both alike.
     """
+
+    by_hand = True
+    """Whether tasks are asked about by hand; after a key, what is not likely enough would not be shown."""
 
     def __init__(self, home: Path, folder_count: int) -> None:
         super().__init__(home)
@@ -121,9 +125,12 @@ class EvalWindow(Editor):
         self._client.text_document_did_open(types.DidOpenTextDocumentParams(item))
         return uri
 
-    async def ask_at(self, uri: str, position: types.Position) -> types.InlineCompletionItem | None:
-        """What is shown there."""
-        context = types.InlineCompletionContext(types.InlineCompletionTriggerKind.Automatic)
+    async def ask_at(
+        self, uri: str, position: types.Position, *, by_hand: bool = False
+    ) -> types.InlineCompletionItem | None:
+        """What is shown there, after a key or *by_hand*: then likely or not."""
+        kinds = types.InlineCompletionTriggerKind
+        context = types.InlineCompletionContext(kinds.Invoked if by_hand else kinds.Automatic)
         params = types.InlineCompletionParams(context, types.TextDocumentIdentifier(uri), position)
         answer = await self._answer_of(self._client.text_document_inline_completion_async(params))
         return answer.items[0] if answer and answer.items else None
@@ -140,7 +147,7 @@ class EvalWindow(Editor):
 
     async def _ask(self, uri: str, position: types.Position) -> dict[str, Any]:
         started = time.perf_counter()
-        item: Any = await self.ask_at(uri, position)
+        item: Any = await self.ask_at(uri, position, by_hand=self.by_hand)
         latency_ms = round((time.perf_counter() - started) * 1000, 2)
         if item is None:
             return {"completion": "", "latency_ms": latency_ms, "shown": False, "source": ""}
@@ -176,6 +183,7 @@ async def _window(
     if setup.with_context:
         opened.update(chunk["path"] for task in tasks for chunk in task.get("crossfile") or [])
     window = EvalWindow(home, max(opened.values(), default=1))
+    window.by_hand = setup.by_hand
     try:
         await window.begin(environ, setup.settings)
         if setup.uses_model:

@@ -103,7 +103,14 @@ def test_model_mode_shows_only_what_the_model_wrote(tasks: Path) -> None:
     assert {row["source"] for row in rows.values()} - {""} == {"model"}
 
 
-def test_both_is_echo_first_and_then_the_model(tasks: Path) -> None:
+def test_as_after_a_key_less_is_shown(tasks: Path) -> None:
+    """With --typing, what is not likely enough is not shown: noise after noise is not."""
+    rows, _said = _evaluate(tasks, "--mode", "echo", "--typing")
+    asked, _said = _evaluate(tasks, "--mode", "echo")
+    assert {name for name, row in rows.items() if row["shown"]} < {name for name, row in asked.items() if row["shown"]}
+
+
+def test_both_is_the_likelier_of_copy_and_model(tasks: Path) -> None:
     """The default is the product: a long repetition is copied, the rest is the model's."""
     rows, said = _evaluate(tasks, "--deadline-ms", "20000")
     for row in rows.values():

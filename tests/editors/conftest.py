@@ -42,6 +42,8 @@ def editor_environment() -> Iterator[dict[str, str]]:
         folder = home / name.lower()
         folder.mkdir(mode=0o700)
         environment[f"XDG_{name}"] = str(folder)
+    # How likely a suggestion must be is another test's business.
+    environment["FIMBLE_SUGGEST_EAGERNESS"] = "eager"
     yield environment
     end_processes_of(environment)
     shutil.rmtree(home, ignore_errors=True)

@@ -265,7 +265,7 @@ def test_moving_the_cursor_prepares_the_place(nvim: Neovim, tmp_path: Path) -> N
     """Neovim tells where the cursor went, and the server evaluates that place before a key is typed there."""
     nvim.open(tmp_path / "two.py", "def first():\n    pass\n\n\n" * 20 + "def last():\n    value = ")
     nvim.wait_for_server()
-    nvim.append("int(")
+    nvim.append("zq + w")
     until(lambda: nvim.stats().get("engine_requests"), "the model to be asked")
     nvim.press("<Esc>")
     # Twice: what was typed may be prepared late and count for the first move, but not for the second as well.
