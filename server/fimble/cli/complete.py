@@ -78,6 +78,12 @@ def _ask(path: Path, line: int, column: int) -> Ask:
 
 def _as_dict(outcome: Outcome) -> dict[str, Any]:
     suggestions = [
-        {"text": s.text, "source": str(s.source), "latency_ms": round(s.latency_ms, 2)} for s in outcome.suggestions
+        {
+            "text": s.text,
+            "source": str(s.source),
+            "confidence": round(s.confidence, 3),
+            "latency_ms": round(s.latency_ms, 2),
+        }
+        for s in outcome.suggestions
     ]
     return {"suggestions": suggestions, "silence": outcome.silence}
