@@ -34,6 +34,7 @@ except ModelTooLarge as failure:
 """
 
 WEIGHTS = """
+kept = llama.Model(path)  # what llama.cpp sets up once has its memory before there is too little
 allow(4_000_000)
 try:
     llama.Model(path)
