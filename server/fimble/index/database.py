@@ -28,7 +28,7 @@ class Definition:
     name: str
     kind: str
     container: str
-    """What it is defined in, as the outline names it; empty at the top of a file."""
+    """Dotted names of what it is defined in, outermost first; empty at the top of a file."""
     start_line: int
     body_line: int
     """Where its body begins; ``end_line`` if it has none."""
@@ -119,9 +119,12 @@ class Database:
         """The definitions with one of these names, in any file; *limit* of all of them together."""
         return self._definitions("d.name", names, limit)
 
-    def members_of(self, containers: Iterable[str], limit: int = 500) -> list[Definition]:
-        """What is defined in classes (modules, traits ...) of these names, in any file."""
-        return self._definitions("d.container", containers, limit)
+    def members_of(self, holders: Iterable[str], limit: int = 500) -> list[Definition]:
+        """What is defined in classes (modules, traits ...) of these names, in any file.
+
+        A name is the last one of a container's: ``Inner`` finds what ``Outer.Inner`` holds.
+        """
+        return self._definitions("d.holder <> '' AND d.holder", holders, limit)
 
     def definitions_in(self, path: str) -> list[Definition]:
         """What a file defines, from top to bottom."""
@@ -227,8 +230,8 @@ class Database:
             (record.path, stem, record.language, stamp.mtime_ns, stamp.size, stamp.digest, stamp.skipped),
         ).lastrowid
         run.executemany(
-            "INSERT INTO definitions (file, name, kind, container, start_line, body_line, end_line, signature, doc,"
-            " bases, type) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO definitions (file, name, kind, container, holder, start_line, body_line, end_line, signature, doc,"
+            " bases, type) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [(file, *_columns(definition)) for definition in record.definitions],
         )
         run.executemany(
@@ -282,6 +285,6 @@ def _columns(definition: Definition) -> tuple[object, ...]:
     d = definition
     bases = json.dumps(d.bases, ensure_ascii=False)
     return (
-        *(d.name, d.kind, d.container, d.start_line, d.body_line, d.end_line),
+        *(d.name, d.kind, d.container, d.container.rpartition(".")[2], d.start_line, d.body_line, d.end_line),
         *(d.signature, d.doc, bases, d.type),
     )

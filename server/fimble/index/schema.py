@@ -33,12 +33,12 @@ CREATE TABLE files (
 );
 CREATE INDEX files_by_stem ON files (stem);
 CREATE TABLE definitions (
-    id INTEGER PRIMARY KEY, file INTEGER NOT NULL, name TEXT NOT NULL, kind TEXT NOT NULL, container TEXT NOT NULL,
+    id INTEGER PRIMARY KEY, file INTEGER NOT NULL, name TEXT NOT NULL, kind TEXT NOT NULL, container TEXT NOT NULL, holder TEXT NOT NULL,
     start_line INTEGER NOT NULL, body_line INTEGER NOT NULL, end_line INTEGER NOT NULL,
     signature TEXT NOT NULL, doc TEXT NOT NULL, bases TEXT NOT NULL, type TEXT NOT NULL
 );
 CREATE INDEX definitions_by_name ON definitions (name);
-CREATE INDEX definitions_by_container ON definitions (container) WHERE container <> '';
+CREATE INDEX definitions_by_holder ON definitions (holder) WHERE holder <> '';
 CREATE INDEX definitions_by_file ON definitions (file);
 CREATE TABLE imports (file INTEGER NOT NULL, module TEXT NOT NULL, name TEXT NOT NULL, alias TEXT NOT NULL);
 CREATE INDEX imports_by_file ON imports (file);
