@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -201,10 +202,20 @@ class Database:
         rows = self._rows("SELECT mtime_ns, size, digest, skipped FROM files WHERE path = ?", path)
         return FileStamp(*rows[0]) if rows else None
 
-    def stamps(self) -> dict[str, FileStamp]:
-        """How every file was when it was read."""
-        rows = self._connection.execute("SELECT path, mtime_ns, size, digest, skipped FROM files")
-        return {path: FileStamp(*rest) for path, *rest in rows}
+    def stamps(self, under: str = "") -> dict[str, FileStamp]:
+        """How every file was when it was read; with *under*, that file alone, or those below that folder."""
+        # A folder's paths lie between "folder/" and "folder0": 0 is the character after the slash.
+        below = (f"{under}/", f"{under}0") if under else ("", "\U0010ffff")
+        sql = "SELECT path, mtime_ns, size, digest, skipped FROM files WHERE path = ? OR (path >= ? AND path < ?)"
+        return {path: FileStamp(*rest) for path, *rest in self._rows(sql, under, *below)}
+
+    def count_files(self) -> int:
+        """How many files are known, those included whose content was left out."""
+        return self._count("files")
+
+    def count_skipped(self) -> Counter[str]:
+        """How many files' content was left out, by reason."""
+        return Counter(dict(self._rows("SELECT skipped, count(*) FROM files WHERE skipped <> '' GROUP BY skipped")))
 
     # --- written by the indexer ---------------------------------------------------------------------------------
 
@@ -230,8 +241,8 @@ class Database:
             (record.path, stem, record.language, stamp.mtime_ns, stamp.size, stamp.digest, stamp.skipped),
         ).lastrowid
         run.executemany(
-            "INSERT INTO definitions (file, name, kind, container, holder, start_line, body_line, end_line, signature, doc,"
-            " bases, type) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO definitions (file, name, kind, container, holder, start_line, body_line, end_line, signature,"
+            " doc, bases, type) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [(file, *_columns(definition)) for definition in record.definitions],
         )
         run.executemany(

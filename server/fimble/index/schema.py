@@ -33,7 +33,8 @@ CREATE TABLE files (
 );
 CREATE INDEX files_by_stem ON files (stem);
 CREATE TABLE definitions (
-    id INTEGER PRIMARY KEY, file INTEGER NOT NULL, name TEXT NOT NULL, kind TEXT NOT NULL, container TEXT NOT NULL, holder TEXT NOT NULL,
+    id INTEGER PRIMARY KEY, file INTEGER NOT NULL, name TEXT NOT NULL, kind TEXT NOT NULL,
+    container TEXT NOT NULL, holder TEXT NOT NULL,
     start_line INTEGER NOT NULL, body_line INTEGER NOT NULL, end_line INTEGER NOT NULL,
     signature TEXT NOT NULL, doc TEXT NOT NULL, bases TEXT NOT NULL, type TEXT NOT NULL
 );
