@@ -16,7 +16,9 @@ from fimble.index.wire import PROTOCOL, IndexSettings
 
 def settings_key(settings: IndexSettings) -> str:
     """10 hex digits that stand for everything in which indexes can differ."""
-    return _digest([__version__, PROTOCOL, settings])
+    # As the process reads it from its command line: a whole number of minutes is written in another way than read.
+    as_read = msgspec.json.decode(msgspec.json.encode(settings), type=IndexSettings)
+    return _digest([__version__, PROTOCOL, as_read])
 
 
 def root_key(root: str) -> str:
