@@ -123,7 +123,7 @@ class Answers:
             self._problem = f"The index cannot be kept in {self._path.parent}: {error}."
             return
         root = Path(self._settings.root)
-        self._sources = Sources(root, self._database, mask, self._settings.max_file_kb * 1024)
+        self._sources = Sources(root, self._database, self._settings.max_file_kb * 1024)
         # The detectors are loaded with the first line that needs them, which takes a tenth of a second.
         mask('password = "once upon a time"', "python")
 
