@@ -28,11 +28,15 @@ _INHERITS = "inherits"
 _NOT_DEFINING = frozenset({_SCOPE, _INHERITS})
 _LOCAL = "local"
 _VALUES = frozenset({DefinitionKind.VARIABLE, DefinitionKind.CONSTANT, DefinitionKind.FIELD})
+_NO_SCOPE_WITHOUT_BODY = frozenset({DefinitionKind.FIELD, DefinitionKind.TYPE, DefinitionKind.MACRO})
 _FOLD = re.compile(r"[ \t\f]*[\r\n]\s*")
 _CONSTANT = re.compile(r"_*[A-Z][A-Z0-9_]*\Z")
 
 #: Roles that another of the same name outdoes: `const f = () => 1` is a function.
 _SAYS_LITTLE = {"local": -1, "variable": 0, "field": 0, "constant": 0, "type": 1}
+
+_NAME_MARKS = ":\"'` "
+_CLOSING = re.compile(r"(?:[ \t]+#*)[ \t]*\Z")
 
 Match = tuple[str, Mapping[str, list["Node"]]]
 
@@ -78,6 +82,7 @@ def _found(matches: Iterable[Match], text: Encoded) -> tuple[list[_Found], dict[
         name_start = text.offset(name.start_byte)
         role = role.removeprefix("definition.")
         written = text.text(name)
+        written, name_start = _bare(written, name_start)
         one = _Found(start, end, role, written, name_start, nodes, node)
         key = name_start, role in _NOT_DEFINING
         # Several patterns may see the same name; the one that says most about it counts.
@@ -87,12 +92,16 @@ def _found(matches: Iterable[Match], text: Encoded) -> tuple[list[_Found], dict[
 
 
 class _Open(NamedTuple):
+    start: int
     end: int
     kind: DefinitionKind | None
     """None for a scope, which is like a class."""
     path: str
     holder: str
     """The path of the innermost class around."""
+
+
+_TOP = _Open(0, 0, DefinitionKind.MODULE, "", "")
 
 
 class _Sorting:
@@ -110,7 +119,9 @@ class _Sorting:
         for one in found:
             while around and around[-1].end <= one.start:
                 around.pop()
-            inside = around[-1] if around else _Open(0, DefinitionKind.MODULE, "", "")
+            inside = around[-1] if around else _TOP
+            if (inside.start, inside.end) == (one.start, one.end):  # `var a, b int` are two, side by side
+                inside = around[-2] if len(around) > 1 else _TOP
             if one.role == _LOCAL:
                 self._bind(one)
             elif one.role in _NOT_DEFINING:
@@ -118,7 +129,7 @@ class _Sorting:
                 if one.role == _INHERITS:
                     continue
                 path = f"{inside.path}.{_last(one.name)}" if inside.path else _last(one.name)
-                around.append(_Open(one.end, None, path, path))
+                around.append(_Open(one.start, one.end, None, path, path))
             else:
                 self._define(one, inside, around)
         self._definitions.sort(key=lambda one: (one.start, -one.end))
@@ -134,8 +145,10 @@ class _Sorting:
             return
         self._definitions.append(definition)
         holder = definition.path if kind in HOLDERS else inside.holder
-        if kind is not DefinitionKind.FIELD:
-            around.append(_Open(one.end, kind, definition.path, container if kind is DefinitionKind.METHOD else holder))
+        if kind not in _NO_SCOPE_WITHOUT_BODY or "body" in one.nodes:
+            around.append(
+                _Open(one.start, one.end, kind, definition.path, container if kind is DefinitionKind.METHOD else holder)
+            )
 
     def _place(self, one: _Found, inside: _Open) -> tuple[DefinitionKind | None, str]:
         """Its kind and its container; no kind for what is local."""
@@ -144,6 +157,8 @@ class _Sorting:
             return kind, inside.holder
         if given := one.nodes.get("container"):
             name = _last(type_name(self._text.text(given[0])) or self._text.text(given[0]))
+            if inside.kind is DefinitionKind.MODULE and inside.path:
+                name = f"{inside.path}.{name}"
             return DefinitionKind.METHOD if kind is DefinitionKind.FUNCTION else kind, name
         if kind in _VALUES:
             if inside.kind in CALLABLES or (kind is not DefinitionKind.FIELD and inside.kind in _VALUES):
@@ -202,7 +217,7 @@ class _Sorting:
 
     def _type_of(self, one: _Found, container: str) -> str:
         if (written := one.nodes.get("type")) and (name := type_name(self._cut(written[0]))):
-            return container.rpartition(".")[2] if name == "Self" else name
+            return container.rpartition(".")[2] if name in ("Self", "self") else name
         if value := one.nodes.get("value"):
             return made_type(self._cut(value[0]))
         return ""
@@ -224,6 +239,15 @@ class _Sorting:
             else one
             for one in self._definitions
         ]
+
+
+def _bare(name: str, start: int) -> tuple[str, int]:
+    """A name and its start without quotes, the colon of a symbol, and what closes a heading."""
+    bare = _CLOSING.sub("", name) if name[-1:] in "# \t" else name
+    if bare[:1] in _NAME_MARKS:
+        stripped = bare.lstrip(_NAME_MARKS)
+        return stripped.rstrip(_NAME_MARKS), start + len(bare) - len(stripped)
+    return bare, start
 
 
 def _last(name: str) -> str:
