@@ -30,13 +30,13 @@ _LOCAL = "local"
 _VALUES = frozenset({DefinitionKind.VARIABLE, DefinitionKind.CONSTANT, DefinitionKind.FIELD})
 _NO_SCOPE_WITHOUT_BODY = frozenset({DefinitionKind.FIELD, DefinitionKind.TYPE, DefinitionKind.MACRO})
 _FOLD = re.compile(r"[ \t\f]*[\r\n]\s*")
-_CONSTANT = re.compile(r"_*[A-Z][A-Z0-9_]*\Z")
+_CONSTANT = re.compile(r"_*[A-Z][A-Z0-9_]+\Z")
 
 #: Roles that another of the same name outdoes: `const f = () => 1` is a function.
 _SAYS_LITTLE = {"local": -1, "variable": 0, "field": 0, "constant": 0, "type": 1}
 
 _NAME_MARKS = ":\"'` "
-_CLOSING = re.compile(r"(?:[ \t]+#*)[ \t]*\Z")
+_CLOSING = re.compile(r"[ \t]+#*\s*\Z|\s+\Z")
 
 Match = tuple[str, Mapping[str, list["Node"]]]
 
@@ -145,7 +145,8 @@ class _Sorting:
             return
         self._definitions.append(definition)
         holder = definition.path if kind in HOLDERS else inside.holder
-        if kind not in _NO_SCOPE_WITHOUT_BODY or "body" in one.nodes:
+        opens = kind not in _NO_SCOPE_WITHOUT_BODY or "body" in one.nodes
+        if opens and not (around and (around[-1].start, around[-1].end) == (one.start, one.end)):
             around.append(
                 _Open(one.start, one.end, kind, definition.path, container if kind is DefinitionKind.METHOD else holder)
             )
@@ -167,6 +168,8 @@ class _Sorting:
                 kind = DefinitionKind.FIELD
             elif kind is DefinitionKind.VARIABLE and _CONSTANT.match(one.name):
                 kind = DefinitionKind.CONSTANT
+        elif kind in HOLDERS and inside.kind in _VALUES:  # `struct S { ... } s;`
+            return kind, inside.path.rpartition(".")[0]
         elif kind is DefinitionKind.FUNCTION and is_member:
             kind = DefinitionKind.METHOD
         return kind, inside.path
@@ -243,7 +246,7 @@ class _Sorting:
 
 def _bare(name: str, start: int) -> tuple[str, int]:
     """A name and its start without quotes, the colon of a symbol, and what closes a heading."""
-    bare = _CLOSING.sub("", name) if name[-1:] in "# \t" else name
+    bare = _CLOSING.sub("", name) if name[-1:] in "# \t\r\n" else name
     if bare[:1] in _NAME_MARKS:
         stripped = bare.lstrip(_NAME_MARKS)
         return stripped.rstrip(_NAME_MARKS), start + len(bare) - len(stripped)

@@ -18,7 +18,7 @@ _LINK_ENDS = frozenset(".:>\\$")
 _SELVES = ("self", "this", "super", "cls", "base", "Self", "crate")
 
 #: What grammars take for names.
-_NO_NAMES = frozenset({*_SELVES, "", "_", "var"})
+_NO_NAMES = frozenset({*_SELVES, "", "_", "parent", "static", "var"})
 
 
 def references(

@@ -73,6 +73,7 @@
   (qualified_identifier name: (type_identifier) @reference.call)
 ])
 
+(namespace_definition name: (_) @skipped)
 (destructor_name (identifier) @defined)
 (reference_declarator (identifier) @defined)
 (type_parameter_declaration (type_identifier) @defined)

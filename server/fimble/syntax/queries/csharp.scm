@@ -30,7 +30,7 @@
 (declaration_pattern type: (_) @type name: (identifier) @name) @local
 (catch_declaration type: (_) @type name: (identifier) @name) @local
 
-(using_directive [(identifier) (qualified_name)] @module .) @import @all
+(using_directive !name [(identifier) (qualified_name)] @module .) @import @all
 (using_directive name: (identifier) @alias "=" (_) @module) @import
 
 (identifier) @reference

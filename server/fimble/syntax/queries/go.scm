@@ -1,3 +1,4 @@
+(package_clause (package_identifier) @name) @definition.module
 (function_declaration name: (identifier) @name result: (_)? @type body: (block)? @body) @definition.function
 (method_declaration
   receiver: (parameter_list (parameter_declaration type: (_) @container))
@@ -39,7 +40,6 @@
 [(identifier) (field_identifier) (type_identifier) (package_identifier)] @reference
 (call_expression function: [(identifier) @reference.call (selector_expression field: (field_identifier) @reference.call)])
 
-(package_clause (package_identifier) @defined)
 (parameter_declaration name: (identifier) @defined)
 (variadic_parameter_declaration name: (identifier) @defined)
 (short_var_declaration left: (expression_list (identifier) @defined))

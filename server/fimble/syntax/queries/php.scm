@@ -1,3 +1,4 @@
+(namespace_definition name: (_) @name body: (_)? @body) @definition.module
 (function_definition name: (name) @name return_type: (_)? @type body: (_) @body) @definition.function
 (method_declaration name: (name) @name return_type: (_)? @type body: (_)? @body) @definition.function
 (class_declaration

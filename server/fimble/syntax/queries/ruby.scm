@@ -15,14 +15,19 @@
 (assignment left: (global_variable) @name right: (_) @value) @definition.variable
 (call
   method: (identifier) @attr
-  arguments: (argument_list (simple_symbol) @name @definition.field)
-  (#any-of? @attr "attr_reader" "attr_writer" "attr_accessor"))
+  arguments: (argument_list (simple_symbol) @name)
+  (#any-of? @attr "attr_reader" "attr_writer" "attr_accessor")) @definition.field
 
 (call
   !receiver
   method: (identifier) @require
   arguments: (argument_list . (string) @module .)
-  (#any-of? @require "require" "require_relative" "load")) @import @all
+  (#any-of? @require "require" "load")) @import @all
+(call
+  !receiver
+  method: (identifier) @require
+  arguments: (argument_list . (string) @module @relative .)
+  (#eq? @require "require_relative")) @import @all
 
 [(identifier) (constant) (instance_variable) (class_variable) (global_variable)] @reference
 (call method: (_) @reference.call)
