@@ -29,7 +29,9 @@ _NOT_DEFINING = frozenset({_SCOPE, _INHERITS})
 _LOCAL = "local"
 _VALUES = frozenset({DefinitionKind.VARIABLE, DefinitionKind.CONSTANT, DefinitionKind.FIELD})
 _NO_SCOPE_WITHOUT_BODY = frozenset({DefinitionKind.FIELD, DefinitionKind.TYPE, DefinitionKind.MACRO})
-_FOLD = re.compile(r"[ \t\f]*[\r\n]\s*")
+_FOLD = re.compile(r"(?<=[(\[])\s*[\r\n]\s*|,?\s*[\r\n]\s*(?=[)\]])")
+_BREAK = re.compile(r"[ \t\f]*[\r\n]\s*")
+_WORD = re.compile(r"[$@]?\w+\Z")
 _CONSTANT = re.compile(r"_*[A-Z][A-Z0-9_]+\Z")
 
 #: Roles that another of the same name outdoes: `const f = () => 1` is a function.
@@ -88,7 +90,7 @@ def _found(matches: Iterable[Match], text: Encoded) -> tuple[list[_Found], dict[
         # Several patterns may see the same name; the one that says most about it counts.
         if written and (key not in found or one.rank > found[key].rank):
             found[key] = one
-    return sorted(found.values(), key=lambda one: (one.start, -one.end)), outer
+    return sorted(found.values(), key=lambda one: (one.start, -one.end, one.name_start)), outer
 
 
 class _Open(NamedTuple):
@@ -132,7 +134,7 @@ class _Sorting:
                 around.append(_Open(one.start, one.end, None, path, path))
             else:
                 self._define(one, inside, around)
-        self._definitions.sort(key=lambda one: (one.start, -one.end))
+        self._definitions.sort(key=lambda one: (one.start, -one.end, one.name_start))
         return self._with_bases(), self._bindings, {one.name_start for one in found if one.role not in _NOT_DEFINING}
 
     def _define(self, one: _Found, inside: _Open, around: list[_Open]) -> None:
@@ -141,6 +143,8 @@ class _Sorting:
             self._bind(one)
             return
         definition = self._definition(one, kind, container)
+        if kind is DefinitionKind.FIELD and inside.kind in CALLABLES and not definition.type:
+            definition = _replace(definition, type=self._type_of_name(one, inside.start))
         if kind is DefinitionKind.FIELD and not self._is_new(definition):
             return
         self._definitions.append(definition)
@@ -205,18 +209,19 @@ class _Sorting:
             end=end,
             name_start=one.name_start,
             body_start=body_start,
-            signature=self._line(start, end) if is_line else self._header(start, body_start, one.name_start),
+            signature=self._line(start, end, one.name_start) if is_line else self._header(start, body_start, one.name_start),
             doc=summary(doc or comment),
             bases=self._bases_of(one),
             type=self._type_of(one, container),
         )
 
-    def _line(self, start: int, end: int) -> str:
-        return re.split(r"[\r\n]", self._text.source[start : min(end, start + _MAX_LINE)], maxsplit=1)[0].strip()
+    def _line(self, start: int, end: int, name_start: int) -> str:
+        written = self._above.without(self._text.source, start, min(end, start + _MAX_HEADER), name_start)
+        return re.split(r"[\r\n]", written.strip(), maxsplit=1)[0][:_MAX_LINE].rstrip()
 
     def _header(self, start: int, end: int, name_start: int) -> str:
         written = self._above.without(self._text.source, start, min(end, start + _MAX_HEADER), name_start)
-        return _FOLD.sub(" ", written.strip())[:_MAX_SIGNATURE].rstrip()
+        return _BREAK.sub(" ", _FOLD.sub("", written.strip()))[:_MAX_SIGNATURE].rstrip()
 
     def _type_of(self, one: _Found, container: str) -> str:
         if (written := one.nodes.get("type")) and (name := type_name(self._cut(written[0]))):
@@ -224,6 +229,15 @@ class _Sorting:
         if value := one.nodes.get("value"):
             return made_type(self._cut(value[0]))
         return ""
+
+    def _type_of_name(self, one: _Found, since: int) -> str:
+        """The type of what a field is set to, if that is a parameter or a variable of the function around."""
+        value = one.nodes.get("value")
+        name = self._cut(value[0]).lstrip("$") if value else ""
+        if not _WORD.match(name):
+            return ""
+        known = (made for other, offset, made in reversed(self._bindings) if other == name and offset >= since)
+        return next(known, "")
 
     def _bases_of(self, one: _Found) -> tuple[str, ...]:
         return tuple(name for node in one.nodes.get("bases", ()) for name in base_names(self._cut(node, _MAX_HEADER)))

@@ -54,6 +54,9 @@ _FILES = {
     "yaml": ("yaml",),
 }
 
+#: The ids of languages that have outlines.
+LANGUAGES = frozenset(_FILES)
+
 #: What stands between a name and what it is taken from, and where that is not so in all languages.
 _LINKS = frozenset({".", "::", "->", "?.", "!.", "?->", "&.", "\\"})
 _MORE_LINKS = {"lua": frozenset({":"})}
