@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fimble.syntax.definitions import definitions
 from fimble.syntax.docs import Above
 from fimble.syntax.encoded import Encoded
-from fimble.syntax.grammars import parser_for
+from fimble.syntax.grammars import regions
 from fimble.syntax.imports import imports
 from fimble.syntax.queries import Queries, queries_for
 from fimble.syntax.references import references
 from fimble.syntax.symbols import CALLABLES, HOLDERS, Definition, DefinitionKind, Import, Outline
 
 if TYPE_CHECKING:
-    from tree_sitter import Node, Parser
+    from tree_sitter import Language, Node
 
 #: Nothing larger is looked at: what a person writes is smaller, and what is generated is not worth its time.
 MAX_BYTES = 1_000_000
@@ -39,15 +40,14 @@ def outline(source: str, language: str, budget_s: float = BUDGET_S) -> Outline |
     None if the language is not known here, if the text is larger than `MAX_BYTES`, or if it takes this thread more
     than *budget_s* of computing.  Never raises, and may be called from any thread.
     """
-    queries, parser = queries_for(language), parser_for(language)
-    if queries is None or parser is None or len(source) > MAX_BYTES:
+    if len(source) > MAX_BYTES:
         return None
     until = time.thread_time() + budget_s
-    text = Encoded(source)
-    root = _parsed(parser, text.data, until)
-    if root is None or len(text.data) > MAX_BYTES:
+    whole = _outlined(source, language, until)
+    if whole is None:
         return None
-    return _outlined(text, root, queries, until)
+    parts = [(start, _outlined(source[start:end], inner, until)) for inner, start, end in regions(language, source)]
+    return _joined(whole, [(start, part) for start, part in parts if part is not None]) if parts else whole
 
 
 def enclosing(outline: Outline, offset: int) -> tuple[Definition, ...]:
@@ -99,7 +99,27 @@ def _without_imported(defined: list[Definition], imported: list[Import]) -> list
     return [one for one in defined if one.kind not in _VALUES or one.name_start not in places]
 
 
-def _parsed(parser: Parser, data: bytes, until: float) -> Node | None:
+def _joined(whole: Outline, parts: list[tuple[int, Outline]]) -> Outline:
+    """An outline with those of the scripts and styles in it."""
+    defined, imported = list(whole.definitions), list(whole.imports)
+    used, bound = list(whole.references), list(whole.bindings)
+    for by, part in parts:
+        defined += (_moved(one, by) for one in part.definitions)
+        imported += (replace(one, start=one.start + by, end=one.end + by) for one in part.imports)
+        used += (one._replace(offset=one.offset + by) for one in part.references)
+        bound += (one._replace(offset=one.offset + by) for one in part.bindings)
+    defined.sort(key=lambda one: (one.start, -one.end))
+    imported.sort(key=lambda one: one.start)
+    used.sort(key=lambda one: one.offset)
+    return Outline(tuple(defined), tuple(imported), tuple(used), tuple(sorted(bound, key=lambda one: one.offset)))
+
+
+def _moved(one: Definition, by: int) -> Definition:
+    places = {name: getattr(one, name) + by for name in ("start", "end", "name_start", "body_start")}
+    return replace(one, **places)
+
+
+def _parsed(grammar: Language, data: bytes, until: float) -> Node | None:
     from tree_sitter import Parser
 
     def read(byte: int, _point: tuple[int, int]) -> bytes:
@@ -110,13 +130,22 @@ def _parsed(parser: Parser, data: bytes, until: float) -> Node | None:
 
     # One of its own: while it waits for `read`, another thread could use the shared one.
     try:
-        tree = Parser(parser.language).parse(read, progress_callback=is_late)
+        tree = Parser(grammar).parse(read, progress_callback=is_late)
     except ValueError:  # how the binding says that is_late has ended it
         return None
     return tree.root_node
 
 
-def _outlined(text: Encoded, root: Node, queries: Queries, until: float) -> Outline | None:
+def _outlined(source: str, language: str, until: float) -> Outline | None:
+    queries = queries_for(language)
+    if queries is None:
+        return None
+    text = Encoded(source)
+    root = _parsed(queries.grammar, text.data, until)
+    return None if root is None else _told(text, root, queries, until)
+
+
+def _told(text: Encoded, root: Node, queries: Queries, until: float) -> Outline | None:
     from tree_sitter import QueryCursor
 
     # The binding's progress_callback of a cursor ends the process (0.26.1).  The limit keeps a query linear.

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
     from fimble.syntax.encoded import Encoded
 
-_LINK_ENDS = frozenset(".:>\\")
+_LINK_ENDS = frozenset(".:>\\$")
 
 #: They say where they are and nothing more, so they are receivers only.
 _SELVES = ("self", "this", "super", "cls", "base", "Self", "crate")
 
 #: What grammars take for names.
-_NO_NAMES = frozenset({*_SELVES, "", "_", "var"})
+_NO_NAMES = frozenset({*_SELVES, "", "_", "parent", "static", "var"})
 
 
 def references(
@@ -64,9 +64,9 @@ def _closed(uses: Mapping[str, list[Node]], text: Encoded, imported: Sequence[Im
 
 def _receiver(source: str, start: int, path: str, path_end: int, links: frozenset[str]) -> str:
     """What a name is taken from: *path*, which ends at *path_end*, or a word that is no name, such as ``this``."""
-    if path_end >= 0 and start - path_end < 100 and source[path_end:start].strip() in links:
+    if path_end >= 0 and start - path_end < 100 and source[path_end:start].strip().rstrip("$") in links:
         return path
-    before = source[max(0, start - 12) : start].rstrip(".:>-?!&\\ \t\r\n")
+    before = source[max(0, start - 12) : start].rstrip(".:>-?!&$\\ \t\r\n")
     for word in _SELVES:
         if before.endswith(word) and not before[: -len(word)][-1:].isidentifier():
             return word

@@ -60,8 +60,11 @@ class Definition:
 
     @property
     def path(self) -> str:
-        """Its name with those of what it belongs to."""
-        return f"{self.container}.{self.name}" if self.container else self.name
+        """Its name with those of what it belongs to, dots between them."""
+        name = self.name
+        if self.kind is DefinitionKind.MODULE:
+            name = name.replace("::", ".").replace("\\", ".")
+        return f"{self.container}.{name}" if self.container else name
 
 
 @dataclass(frozen=True, slots=True)
