@@ -12,6 +12,7 @@
     │ ├ EngineCrashed
     │ └ EngineOverloaded
     └ WorkspaceError         the workspace index cannot answer now; suggestions do without other files
+      └ NoProject
 
 Every error carries a *fix*: what the user can do about it, in one sentence.  No suggestion is not an error,
 and a cancelled request is a finish reason.  Programmer errors are not in this tree: they propagate.
@@ -77,6 +78,10 @@ class EngineOverloaded(EngineError):
 
 class WorkspaceError(FimbleError):
     """The index of the repository cannot be made, does not answer, or went away."""
+
+
+class NoProject(WorkspaceError):
+    """The folder is a home folder or a whole disk, whose files nobody wants to be read."""
 
 
 #: Names that travel over the wire (``error.type`` in an engine's answer) and come back as classes.

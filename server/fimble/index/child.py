@@ -70,6 +70,7 @@ class Child:
     def start_over(self) -> None:
         """End it, and have the database thrown away."""
         self._must_start_over = True
+        self.progress = Progress()
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
 

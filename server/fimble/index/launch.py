@@ -15,7 +15,7 @@ import filelock
 import msgspec
 
 from fimble import paths
-from fimble.errors import WorkspaceError
+from fimble.errors import NoProject, WorkspaceError
 from fimble.index import endpoint
 from fimble.index.wire import IndexSettings, Stop
 from fimble.settings import Config
@@ -38,13 +38,13 @@ def repository_of(folder: Path) -> Path:
 def settings_for(folder: Path, config: Config) -> IndexSettings:
     """What the index of the repository around *folder* is told.
 
-    Raises WorkspaceError if it is switched off, or *folder* is a home folder or a whole disk.
+    Raises NoProject for a home folder or a whole disk, WorkspaceError if the index is switched off.
     """
     if not config.index.enabled:
         raise WorkspaceError("The index is switched off (index.enabled).")
     root = repository_of(folder)
     if root in (Path.home(), *Path.home().parents):
-        raise WorkspaceError(f"{root} is no project, so its files are not read.", "Open the project's own folder.")
+        raise NoProject(f"{root} is no project, so its files are not read.", "Open the project's own folder.")
     try:
         str(root).encode("utf-8")
     except UnicodeEncodeError:

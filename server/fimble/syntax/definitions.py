@@ -209,7 +209,9 @@ class _Sorting:
             end=end,
             name_start=one.name_start,
             body_start=body_start,
-            signature=self._line(start, end, one.name_start) if is_line else self._header(start, body_start, one.name_start),
+            signature=self._line(start, end, one.name_start)
+            if is_line
+            else self._header(start, body_start, one.name_start),
             doc=summary(doc or comment),
             bases=self._bases_of(one),
             type=self._type_of(one, container),
