@@ -282,7 +282,12 @@ class Database:
 
     def is_sound(self) -> bool:
         """Whether SQLite finds no damage.  Reads the whole file."""
-        return bool(self._connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+        try:
+            return bool(self._connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+        except sqlite3.OperationalError:  # busy, or no memory: that says nothing about the file
+            raise
+        except sqlite3.DatabaseError:
+            return False
 
     def tidy(self) -> None:
         """Move what was written into the database itself, so that the log beside it does not stay large."""
