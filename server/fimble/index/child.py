@@ -49,6 +49,8 @@ class Child:
         )
         assert self._process.stdout
         async for line in self._process.stdout:
+            if self._must_start_over:  # its last words are about what is thrown away
+                continue
             self.progress = msgspec.json.decode(line, type=Progress)
             if self.progress.state == "ready":
                 self._ends = 0

@@ -185,8 +185,9 @@ class Database:
         for term in asked:
             if term not in self._frequencies:
                 row = self._connection.execute("SELECT doc FROM vocabulary WHERE term = ?", (term,)).fetchone()
-                self._frequencies[term] = row[0] if row else 0
-        return {term: count for term in asked if (count := self._frequencies[term])}
+                if row:  # what occurs nowhere may do so any moment
+                    self._frequencies[term] = row[0]
+        return {term: self._frequencies[term] for term in asked if term in self._frequencies}
 
     def search(self, terms: Iterable[str], limit: int = 50) -> list[Chunk]:
         """The chunks with any of these terms (of ``terms.parts``), by BM25, the best first.
