@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fimble.syntax.docs import Above, summary
 from fimble.syntax.evident import base_names, made_type, type_name
-from fimble.syntax.symbols import CALLABLES, HOLDERS, Binding, Definition, DefinitionKind
+from fimble.syntax.symbols import CALLABLES, HOLDERS, VALUES, Binding, Definition, DefinitionKind
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -27,7 +27,6 @@ _SCOPE = "scope"
 _INHERITS = "inherits"
 _NOT_DEFINING = frozenset({_SCOPE, _INHERITS})
 _LOCAL = "local"
-_VALUES = frozenset({DefinitionKind.VARIABLE, DefinitionKind.CONSTANT, DefinitionKind.FIELD})
 _NO_SCOPE_WITHOUT_BODY = frozenset({DefinitionKind.FIELD, DefinitionKind.TYPE, DefinitionKind.MACRO})
 _FOLD = re.compile(r"(?<=[(\[])\s*[\r\n]\s*|,?\s*[\r\n]\s*(?=[)\]])")
 _BREAK = re.compile(r"[ \t\f]*[\r\n]\s*")
@@ -165,14 +164,14 @@ class _Sorting:
             if inside.kind is DefinitionKind.MODULE and inside.path:
                 name = f"{inside.path}.{name}"
             return DefinitionKind.METHOD if kind is DefinitionKind.FUNCTION else kind, name
-        if kind in _VALUES:
-            if inside.kind in CALLABLES or (kind is not DefinitionKind.FIELD and inside.kind in _VALUES):
+        if kind in VALUES:
+            if inside.kind in CALLABLES or (kind is not DefinitionKind.FIELD and inside.kind in VALUES):
                 return None, ""
             if is_member and kind is DefinitionKind.VARIABLE:
                 kind = DefinitionKind.FIELD
             elif kind is DefinitionKind.VARIABLE and _CONSTANT.match(one.name):
                 kind = DefinitionKind.CONSTANT
-        elif kind in HOLDERS and inside.kind in _VALUES:  # `struct S { ... } s;`
+        elif kind in HOLDERS and inside.kind in VALUES:  # `struct S { ... } s;`
             return kind, inside.path.rpartition(".")[0]
         elif kind is DefinitionKind.FUNCTION and is_member:
             kind = DefinitionKind.METHOD
@@ -200,7 +199,7 @@ class _Sorting:
         body_start = self._text.offset(body[0].start_byte) if body else end
         first, comment = self._above.before(start)
         doc = self._docs.get(body_start, "") if body else ""
-        is_line = not body and kind in _VALUES
+        is_line = not body and kind in VALUES
         return Definition(
             name=one.name,
             kind=kind,
@@ -209,7 +208,9 @@ class _Sorting:
             end=end,
             name_start=one.name_start,
             body_start=body_start,
-            signature=self._line(start, end, one.name_start) if is_line else self._header(start, body_start, one.name_start),
+            signature=self._line(start, end, one.name_start)
+            if is_line
+            else self._header(start, body_start, one.name_start),
             doc=summary(doc or comment),
             bases=self._bases_of(one),
             type=self._type_of(one, container),
