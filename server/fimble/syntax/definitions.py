@@ -80,10 +80,11 @@ def _found(matches: Iterable[Match], text: Encoded) -> tuple[list[_Found], dict[
             continue
         node, name = nodes[role][0], nodes["name"][0]
         start, end = text.span(node)
-        name_start = text.offset(name.start_byte)
         role = role.removeprefix("definition.")
-        written = text.text(name)
-        written, name_start = _bare(written, name_start)
+        name_start, name_end = text.span(name)
+        written = text.source[name_start:name_end]
+        if not written.isidentifier():
+            written, name_start = _bare(written, name_start)
         one = _Found(start, end, role, written, name_start, nodes, node)
         key = name_start, role in _NOT_DEFINING
         # Several patterns may see the same name; the one that says most about it counts.
@@ -199,7 +200,7 @@ class _Sorting:
         body_start = self._text.offset(body[0].start_byte) if body else end
         first, comment = self._above.before(start)
         doc = self._docs.get(body_start, "") if body else ""
-        is_line = not body and kind in VALUES
+        told = self._line if not body and kind in VALUES else self._header
         return Definition(
             name=one.name,
             kind=kind,
@@ -208,10 +209,8 @@ class _Sorting:
             end=end,
             name_start=one.name_start,
             body_start=body_start,
-            signature=self._line(start, end, one.name_start)
-            if is_line
-            else self._header(start, body_start, one.name_start),
-            doc=summary(doc or comment),
+            signature=told(start, body_start, one.name_start),
+            doc=summary(doc or comment) if doc or comment else "",
             bases=self._bases_of(one),
             type=self._type_of(one, container),
         )
@@ -222,7 +221,10 @@ class _Sorting:
 
     def _header(self, start: int, end: int, name_start: int) -> str:
         written = self._above.without(self._text.source, start, min(end, start + _MAX_HEADER), name_start)
-        return _BREAK.sub(" ", _FOLD.sub("", written.strip()))[:_MAX_SIGNATURE].rstrip()
+        written = written.strip()
+        if "\n" in written or "\r" in written:
+            written = _BREAK.sub(" ", _FOLD.sub("", written))
+        return written[:_MAX_SIGNATURE].rstrip()
 
     def _type_of(self, one: _Found, container: str) -> str:
         if (written := one.nodes.get("type")) and (name := type_name(self._cut(written[0]))):
