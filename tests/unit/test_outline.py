@@ -127,6 +127,16 @@ def test_offsets_count_code_points() -> None:
     ]
 
 
+def test_a_header_may_be_cpp() -> None:
+    """A header, which is taken for C by its name, is read as what it is; and bindings are in order of place."""
+    source = "int g(int b[static 1], Foo *a);\nnamespace ns {\nclass A : public B {\n  int f(C c, D *d);\n};\n}\n"
+    found = told(source, "c")
+    check(source, found)
+    assert [one.path for one in found.definitions] == ["g", "ns", "ns.A", "ns.A.f"]
+    assert found.definitions[2].bases == ("B",)
+    assert told("struct A { int class; };", "c").definitions[1].path == "A.class"
+
+
 @pytest.mark.parametrize("language", ["plaintext", "elixir", ""])
 def test_a_language_without_queries_has_no_outline(language: str) -> None:
     """Nothing is claimed about what cannot be parsed."""

@@ -135,6 +135,7 @@ class _Sorting:
             else:
                 self._define(one, inside, around)
         self._definitions.sort(key=lambda one: (one.start, -one.end, one.name_start))
+        self._bindings.sort(key=lambda one: one.offset)
         return self._with_bases(), self._bindings, {one.name_start for one in found if one.role not in _NOT_DEFINING}
 
     def _define(self, one: _Found, inside: _Open, around: list[_Open]) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from fimble.syntax.definitions import definitions
 from fimble.syntax.docs import Above
 from fimble.syntax.encoded import Encoded
-from fimble.syntax.grammars import regions
+from fimble.syntax.grammars import dialect, regions
 from fimble.syntax.imports import imports
 from fimble.syntax.queries import Queries, queries_for
 from fimble.syntax.references import references
@@ -41,7 +41,7 @@ def outline(source: str, language: str, budget_s: float = BUDGET_S) -> Outline |
     if len(source) > MAX_BYTES:
         return None
     until = time.thread_time() + budget_s
-    whole = _outlined(source, language, until)
+    whole = _outlined(source, dialect(language, source), until)
     if whole is None:
         return None
     parts = [(start, _outlined(source[start:end], inner, until)) for inner, start, end in regions(language, source)]
