@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fimble.syntax.docs import Above, summary
 from fimble.syntax.evident import base_names, made_type, type_name
-from fimble.syntax.symbols import CALLABLES, HOLDERS, Binding, Definition, DefinitionKind
+from fimble.syntax.symbols import CALLABLES, HOLDERS, VALUES, Binding, Definition, DefinitionKind
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -27,7 +27,6 @@ _SCOPE = "scope"
 _INHERITS = "inherits"
 _NOT_DEFINING = frozenset({_SCOPE, _INHERITS})
 _LOCAL = "local"
-_VALUES = frozenset({DefinitionKind.VARIABLE, DefinitionKind.CONSTANT, DefinitionKind.FIELD})
 _NO_SCOPE_WITHOUT_BODY = frozenset({DefinitionKind.FIELD, DefinitionKind.TYPE, DefinitionKind.MACRO})
 _FOLD = re.compile(r"(?<=[(\[])\s*[\r\n]\s*|,?\s*[\r\n]\s*(?=[)\]])")
 _BREAK = re.compile(r"[ \t\f]*[\r\n]\s*")
@@ -81,10 +80,11 @@ def _found(matches: Iterable[Match], text: Encoded) -> tuple[list[_Found], dict[
             continue
         node, name = nodes[role][0], nodes["name"][0]
         start, end = text.span(node)
-        name_start = text.offset(name.start_byte)
         role = role.removeprefix("definition.")
-        written = text.text(name)
-        written, name_start = _bare(written, name_start)
+        name_start, name_end = text.span(name)
+        written = text.source[name_start:name_end]
+        if not written.isidentifier():
+            written, name_start = _bare(written, name_start)
         one = _Found(start, end, role, written, name_start, nodes, node)
         key = name_start, role in _NOT_DEFINING
         # Several patterns may see the same name; the one that says most about it counts.
@@ -135,6 +135,7 @@ class _Sorting:
             else:
                 self._define(one, inside, around)
         self._definitions.sort(key=lambda one: (one.start, -one.end, one.name_start))
+        self._bindings.sort(key=lambda one: one.offset)
         return self._with_bases(), self._bindings, {one.name_start for one in found if one.role not in _NOT_DEFINING}
 
     def _define(self, one: _Found, inside: _Open, around: list[_Open]) -> None:
@@ -165,14 +166,14 @@ class _Sorting:
             if inside.kind is DefinitionKind.MODULE and inside.path:
                 name = f"{inside.path}.{name}"
             return DefinitionKind.METHOD if kind is DefinitionKind.FUNCTION else kind, name
-        if kind in _VALUES:
-            if inside.kind in CALLABLES or (kind is not DefinitionKind.FIELD and inside.kind in _VALUES):
+        if kind in VALUES:
+            if inside.kind in CALLABLES or (kind is not DefinitionKind.FIELD and inside.kind in VALUES):
                 return None, ""
             if is_member and kind is DefinitionKind.VARIABLE:
                 kind = DefinitionKind.FIELD
             elif kind is DefinitionKind.VARIABLE and _CONSTANT.match(one.name):
                 kind = DefinitionKind.CONSTANT
-        elif kind in HOLDERS and inside.kind in _VALUES:  # `struct S { ... } s;`
+        elif kind in HOLDERS and inside.kind in VALUES:  # `struct S { ... } s;`
             return kind, inside.path.rpartition(".")[0]
         elif kind is DefinitionKind.FUNCTION and is_member:
             kind = DefinitionKind.METHOD
@@ -200,7 +201,7 @@ class _Sorting:
         body_start = self._text.offset(body[0].start_byte) if body else end
         first, comment = self._above.before(start)
         doc = self._docs.get(body_start, "") if body else ""
-        is_line = not body and kind in _VALUES
+        told = self._line if not body and kind in VALUES else self._header
         return Definition(
             name=one.name,
             kind=kind,
@@ -209,10 +210,8 @@ class _Sorting:
             end=end,
             name_start=one.name_start,
             body_start=body_start,
-            signature=self._line(start, end, one.name_start)
-            if is_line
-            else self._header(start, body_start, one.name_start),
-            doc=summary(doc or comment),
+            signature=told(start, body_start, one.name_start),
+            doc=summary(doc or comment) if doc or comment else "",
             bases=self._bases_of(one),
             type=self._type_of(one, container),
         )
@@ -223,7 +222,10 @@ class _Sorting:
 
     def _header(self, start: int, end: int, name_start: int) -> str:
         written = self._above.without(self._text.source, start, min(end, start + _MAX_HEADER), name_start)
-        return _BREAK.sub(" ", _FOLD.sub("", written.strip()))[:_MAX_SIGNATURE].rstrip()
+        written = written.strip()
+        if "\n" in written or "\r" in written:
+            written = _BREAK.sub(" ", _FOLD.sub("", written))
+        return written[:_MAX_SIGNATURE].rstrip()
 
     def _type_of(self, one: _Found, container: str) -> str:
         if (written := one.nodes.get("type")) and (name := type_name(self._cut(written[0]))):

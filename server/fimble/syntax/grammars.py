@@ -46,6 +46,9 @@ _OUTLINE_GRAMMARS = {"markdown": "tree_sitter_markdown"}
 #: Documents in which a script or a style sheet is a text of its own.
 _HOSTS = frozenset({"html", "svelte", "vue"})
 
+#: What begins a line in C++ and never in C; both call their headers ``.h``.
+_CPP_LINE = re.compile(r"^[ \t]*(?:class[ \t]+\w+|namespace\b|template[ \t]*<|public:|private:)", re.MULTILINE)
+
 _REGION_START = re.compile(r"<(script|style)\b([^>]*)>", re.IGNORECASE)
 
 
@@ -91,6 +94,11 @@ def region_at(language: str, source: str, offset: int) -> tuple[str, int, int]:
     if 0 <= end < offset:
         return language, 0, len(source)
     return _inner_language(opening), opening.end(), end if end >= 0 else len(source)
+
+
+def dialect(language: str, source: str) -> str:
+    """The language that a file is really in: a header that is taken for C may be C++."""
+    return "cpp" if language == "c" and _CPP_LINE.search(source) else language
 
 
 def regions(language: str, source: str) -> list[tuple[str, int, int]]:

@@ -7,18 +7,17 @@ however broken: what can be told is told.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fimble.syntax.definitions import definitions
 from fimble.syntax.docs import Above
 from fimble.syntax.encoded import Encoded
-from fimble.syntax.grammars import regions
+from fimble.syntax.grammars import dialect, regions
 from fimble.syntax.imports import imports
 from fimble.syntax.queries import Queries, queries_for
 from fimble.syntax.references import references
-from fimble.syntax.symbols import CALLABLES, HOLDERS, Definition, DefinitionKind, Import, Outline
+from fimble.syntax.symbols import VALUES, Definition, Import, Outline
 
 if TYPE_CHECKING:
     from tree_sitter import Language, Node
@@ -31,7 +30,6 @@ BUDGET_S = 0.5
 
 _CHUNK_BYTES = 65_536
 _MATCH_LIMIT = 4096
-_SELVES = ("self", "this")
 
 
 def outline(source: str, language: str, budget_s: float = BUDGET_S) -> Outline | None:
@@ -43,60 +41,17 @@ def outline(source: str, language: str, budget_s: float = BUDGET_S) -> Outline |
     if len(source) > MAX_BYTES:
         return None
     until = time.thread_time() + budget_s
-    whole = _outlined(source, language, until)
+    whole = _outlined(source, dialect(language, source), until)
     if whole is None:
         return None
     parts = [(start, _outlined(source[start:end], inner, until)) for inner, start, end in regions(language, source)]
     return _joined(whole, [(start, part) for start, part in parts if part is not None]) if parts else whole
 
 
-def enclosing(outline: Outline, offset: int) -> tuple[Definition, ...]:
-    """The definitions that *offset* is in, outermost first.  The offset right after one is in it, too."""
-    return tuple(one for one in outline.definitions if one.start <= offset <= one.end)
-
-
-def types_near(outline: Outline, offset: int) -> Mapping[str, str]:
-    """Names with an evident type at *offset*, and the last name of that type.
-
-    Those of the file, then fields of the class around, as ``self.name``, then parameters and local variables of the
-    functions around that stand before; a nearer one hides a farther one.  ``self`` and ``this`` are the class around.
-    """
-    around = enclosing(outline, offset)
-    found = {
-        one.name: one.type for one in outline.definitions if one.type and one.kind in _VALUES and not one.container
-    }
-    if holder := _holder(around):
-        path = holder.rpartition(".")[2]
-        fields = [one for one in outline.definitions if one.container == holder and one.type and one.kind in _VALUES]
-        for word in _SELVES:
-            found[word] = path
-            found.update({f"{word}.{one.name}": one.type for one in fields})
-    starts = [one.start for one in around if one.kind in CALLABLES]
-    ends = {one.start: one.end for one in outline.definitions if one.kind in CALLABLES and one not in around}
-    hidden = [(start, end) for start, end in ends.items() if starts and start > starts[0]]
-    for binding in outline.bindings:
-        if starts and starts[0] <= binding.offset < offset and not any(s <= binding.offset < e for s, e in hidden):
-            found[binding.name] = binding.type
-    return found
-
-
-_VALUES = frozenset({DefinitionKind.FIELD, DefinitionKind.VARIABLE, DefinitionKind.CONSTANT})
-
-
-def _holder(around: tuple[Definition, ...]) -> str:
-    """The path of the class around, which a method names even if it stands outside of it."""
-    for one in reversed(around):
-        if one.kind in HOLDERS:
-            return one.path
-        if one.kind is DefinitionKind.METHOD:
-            return one.container
-    return ""
-
-
 def _without_imported(defined: list[Definition], imported: list[Import]) -> list[Definition]:
     """Without variables that are names of modules: ``const fs = require("fs")``."""
     places = {one.start for one in imported}
-    return [one for one in defined if one.kind not in _VALUES or one.name_start not in places]
+    return [one for one in defined if one.kind not in VALUES or one.name_start not in places]
 
 
 def _joined(whole: Outline, parts: list[tuple[int, Outline]]) -> Outline:

@@ -31,6 +31,9 @@ class DefinitionKind(StrEnum):
 #: What has members: a function in one of these is a method, a variable a field.
 HOLDERS = frozenset({DefinitionKind.CLASS, DefinitionKind.INTERFACE, DefinitionKind.TYPE, DefinitionKind.ENUM})
 
+#: What has a value.
+VALUES = frozenset({DefinitionKind.FIELD, DefinitionKind.VARIABLE, DefinitionKind.CONSTANT})
+
 #: What has variables of its own.
 CALLABLES = frozenset({DefinitionKind.FUNCTION, DefinitionKind.METHOD})
 
