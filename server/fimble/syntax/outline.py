@@ -1,0 +1,123 @@
+"""Outlines: what a file defines, imports and uses.
+
+The queries in ``queries/`` say what is what in a language; nothing here knows one.  An outline is made of any text,
+however broken: what can be told is told.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from fimble.syntax.definitions import definitions
+from fimble.syntax.docs import Above
+from fimble.syntax.encoded import Encoded
+from fimble.syntax.grammars import dialect, regions
+from fimble.syntax.imports import imports
+from fimble.syntax.queries import Queries, queries_for
+from fimble.syntax.references import references
+from fimble.syntax.symbols import VALUES, Definition, Import, Outline
+
+if TYPE_CHECKING:
+    from tree_sitter import Language, Node
+
+#: Nothing larger is looked at: what a person writes is smaller, and what is generated is not worth its time.
+MAX_BYTES = 1_000_000
+
+#: How long a thread may compute for one file.  8 kB take 2 ms.
+BUDGET_S = 0.5
+
+_CHUNK_BYTES = 65_536
+_MATCH_LIMIT = 4096
+
+
+def outline(source: str, language: str, budget_s: float = BUDGET_S) -> Outline | None:
+    """The outline of a text in the language with this id.
+
+    None if the language is not known here, if the text is larger than `MAX_BYTES`, or if it takes this thread more
+    than *budget_s* of computing.  Never raises, and may be called from any thread.
+    """
+    if len(source) > MAX_BYTES:
+        return None
+    until = time.thread_time() + budget_s
+    whole = _outlined(source, dialect(language, source), until)
+    if whole is None:
+        return None
+    parts = [(start, _outlined(source[start:end], inner, until)) for inner, start, end in regions(language, source)]
+    return _joined(whole, [(start, part) for start, part in parts if part is not None]) if parts else whole
+
+
+def _without_imported(defined: list[Definition], imported: list[Import]) -> list[Definition]:
+    """Without variables that are names of modules: ``const fs = require("fs")``."""
+    places = {one.start for one in imported}
+    return [one for one in defined if one.kind not in VALUES or one.name_start not in places]
+
+
+def _joined(whole: Outline, parts: list[tuple[int, Outline]]) -> Outline:
+    """An outline with those of the scripts and styles in it."""
+    defined, imported = list(whole.definitions), list(whole.imports)
+    used, bound = list(whole.references), list(whole.bindings)
+    for by, part in parts:
+        defined += (_moved(one, by) for one in part.definitions)
+        imported += (replace(one, start=one.start + by, end=one.end + by) for one in part.imports)
+        used += (one._replace(offset=one.offset + by) for one in part.references)
+        bound += (one._replace(offset=one.offset + by) for one in part.bindings)
+    defined.sort(key=lambda one: (one.start, -one.end))
+    imported.sort(key=lambda one: one.start)
+    used.sort(key=lambda one: one.offset)
+    return Outline(tuple(defined), tuple(imported), tuple(used), tuple(sorted(bound, key=lambda one: one.offset)))
+
+
+def _moved(one: Definition, by: int) -> Definition:
+    places = {name: getattr(one, name) + by for name in ("start", "end", "name_start", "body_start")}
+    return replace(one, **places)
+
+
+def _parsed(grammar: Language, data: bytes, until: float) -> Node | None:
+    from tree_sitter import Parser
+
+    def read(byte: int, _point: tuple[int, int]) -> bytes:
+        return data[byte : byte + _CHUNK_BYTES]
+
+    def is_late(_byte: int, _has_error: bool) -> bool:
+        return time.thread_time() > until
+
+    # One of its own: while it waits for `read`, another thread could use the shared one.
+    try:
+        tree = Parser(grammar).parse(read, progress_callback=is_late)
+    except ValueError:  # how the binding says that is_late has ended it
+        return None
+    return tree.root_node
+
+
+def _outlined(source: str, language: str, until: float) -> Outline | None:
+    queries = queries_for(language)
+    if queries is None:
+        return None
+    text = Encoded(source)
+    root = _parsed(queries.grammar, text.data, until)
+    return None if root is None else _told(text, root, queries, until)
+
+
+def _told(text: Encoded, root: Node, queries: Queries, until: float) -> Outline | None:
+    from tree_sitter import QueryCursor
+
+    # The binding's progress_callback of a cursor ends the process (0.26.1).  The limit keeps a query linear.
+    if time.thread_time() > until:
+        return None
+    matches = QueryCursor(queries.symbols, match_limit=_MATCH_LIMIT).matches(root)
+    if time.thread_time() > until:
+        return None
+    uses = QueryCursor(queries.uses, match_limit=_MATCH_LIMIT).captures(root)
+    if time.thread_time() > until:
+        return None
+    found = [(queries.roles[pattern], nodes) for pattern, nodes in matches]
+    imported = imports((nodes for role, nodes in found if role == "import"), text)
+    comments, attributes = (map(text.span, uses.get(kind, ())) for kind in ("comment", "attribute"))
+    docs = {text.offset(node.start_byte): text.text(node) for node in uses.get("doc", ())}
+    above = Above(text.source, comments, attributes)
+    defined, bound, names = definitions((one for one in found if one[0] != "import"), text, above, docs)
+    defined = _without_imported(defined, imported)
+    used = references(uses, queries.links, text, names, imported)
+    return Outline(tuple(defined), tuple(imported), tuple(used), tuple(bound))
