@@ -22,14 +22,18 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def run(argv: list[str], env: dict[str, str] | None = None, stdin: bytes | None = None) -> bytes:
+def run(
+    argv: list[str], env: dict[str, str] | None = None, stdin: bytes | None = None, folder: Path | None = None
+) -> bytes:
     """Run a command to its end and return what it printed; raise with its last words if it fails."""
     try:
-        done = subprocess.run(argv, env=env, input=stdin, capture_output=True, timeout=COMMAND_TIMEOUT_S)
+        done = subprocess.run(argv, env=env, input=stdin, cwd=folder, capture_output=True, timeout=COMMAND_TIMEOUT_S)
     except (OSError, subprocess.TimeoutExpired) as problem:
         raise EditorError(f"could not run `{argv[0]}`: {problem}") from problem
     if done.returncode != 0:
-        last_words = done.stderr.decode(errors="replace").strip()[-1500:]
+        last_words = (done.stderr.decode(errors="replace").strip() or done.stdout.decode(errors="replace").strip())[
+            -1500:
+        ]
         raise EditorError(f"`{' '.join(argv)}` failed (exit status {done.returncode}):\n{last_words}")
     return done.stdout
 
