@@ -138,6 +138,10 @@ class Suggester:
         if not ask.is_guess:
             self._streak.note(ask.document.uri, ask.offset, suggestion.text)
 
+    def why_off(self, document: Document | None) -> str:
+        """The reason why nothing is suggested in *document* (None: anywhere), in words; empty if there is none."""
+        return self._gate.why_off(document)
+
     async def warm(self, ask: Ask) -> None:
         """Have the engine evaluate what the next key at *ask* will need, if it does not have it.
 
