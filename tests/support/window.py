@@ -164,6 +164,31 @@ class Window:
         answer = await asyncio.wait_for(self.client.protocol.send_request_async("fimble/stats", {}), 60)
         return dict(answer) if isinstance(answer, dict) else dict(answer._asdict())
 
+    async def explain(self, uri: str, offset: int) -> dict[str, Any]:
+        """What the server says of a place."""
+        params = {
+            "textDocument": {"uri": uri},
+            "position": self.client.protocol._converter.unstructure(self.position(uri, offset)),
+        }
+        answer = await asyncio.wait_for(self.client.protocol.send_request_async("fimble/explain", params), 60)
+        found: dict[str, Any] = _plain(answer)
+        return found
+
+    def save(self, uri: str) -> None:
+        """Write a document to disk, and tell the server."""
+        file = self.folder / uri.removeprefix(self.folder.as_uri() + "/")
+        file.write_text(self.texts[uri], "utf-8")
+        self.client.text_document_did_save(types.DidSaveTextDocumentParams(types.TextDocumentIdentifier(uri)))
+
+
+def _plain(value: Any) -> Any:
+    """What pygls made objects of, as JSON has it."""
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
+
 
 class RawServer:
     """``fimble lsp`` spoken to in bytes, for what no well-behaved client would say."""

@@ -31,7 +31,9 @@ def test_what_is_kept_does_not_dwarf_the_model(model_mb: int, each_mb: int, coun
 @pytest.mark.parametrize("kv_type", ["f16", "q8_0"])
 def test_the_size_of_a_sequence_is_what_llama_cpp_copies(kv_type: str) -> None:
     """The estimate agrees with the bytes of a full sequence, as llama.cpp hands them out."""
-    context = Context(MODEL, n_ctx=256, n_seq=1, n_batch=64, threads=1, threads_batch=1, kv_type=kv_type, flash_attention=True)
+    context = Context(
+        MODEL, n_ctx=256, n_seq=1, n_batch=64, threads=1, threads_batch=1, kv_type=kv_type, flash_attention=True
+    )
     for start in range(0, 256, 64):
         context.decode([8] * 64, 0, start)
     assert sequence_bytes(MODEL, 256, kv_type) == pytest.approx(context.save(0).nbytes, rel=0.02)

@@ -254,7 +254,7 @@ def plan(runs: Sequence[Run], has_checkpoints: bool = False) -> list[Turn]:
             share = min([share, *(place - start for place in run.checkpoints if place > start)])
         turns.append(Turn(run, run.tokens[start : start + share], int(share == run.pending)))
         room -= share
-    # llama.cpp computes together what stands in neighbouring sequences, in their order (llama_batch_allocr::split_equal).
+    # llama.cpp computes together what is of neighbouring sequences, in their order (llama_batch_allocr::split_equal).
     return sorted(turns, key=lambda turn: turn.run.sequence.id if turn.run.sequence else 0)
 
 

@@ -110,9 +110,9 @@ def _read_prompt(context: Context, tokens: int, begin: Callable[[Context], None]
 def _decodes(context: Context, begin: Callable[[Context], None]) -> Generator[None, None, list[float]]:
     """The times of a chunk and of some tokens after it, in milliseconds."""
     prompt = context.length(0)
-    took = []
-    for count in (_CHUNK_TOKENS, *(1,) * _WRITTEN_TOKENS):
-        took.append((yield from _decode(context, count, begin)))
+    took = [(yield from _decode(context, _CHUNK_TOKENS, begin))]
+    for _ in range(_WRITTEN_TOKENS):
+        took += [(yield from _decode(context, 1, begin))]
     _cut(context, prompt)
     return took
 

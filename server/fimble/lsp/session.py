@@ -6,20 +6,23 @@ import asyncio
 import contextlib
 import importlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fimble import catalog, config, paths
-from fimble.errors import EngineCrashed, EngineUnreachable, FimbleError, ModelError
+from fimble.context.history import EditHistory
+from fimble.errors import EngineCrashed, EngineUnreachable, FimbleError, ModelError, WorkspaceError
 from fimble.settings import Config
 from fimble.stats import Stats
 from fimble.store import Store
 from fimble.suggest.confidence import Confidence
 from fimble.suggest.recipe import Suggester
+from fimble.suggest.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from fimble.engine.client import EngineClient
+    from fimble.index.client import IndexClient
 
 _CONFIGURE_TIMEOUT_S = 3.0
 
@@ -42,12 +45,14 @@ class Session:
         self.config = Config()
         self.model_name = ""
         self.engine: EngineClient | None = None
+        self.indexes: list[IndexClient] = []
         self.suggester: Suggester | None = None
         self._tell = tell
         self._told: set[str] = set()
         self._failure: FimbleError | None = None
         self._on_progress = on_progress
         self._flags = flags
+        self._folders: tuple[Path, ...] = ()
         self._store: Store | None = None
         self._confidence = Confidence(paths.data_dir() / "confidence.json")
         self._configured = asyncio.Event()
@@ -67,17 +72,23 @@ class Session:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._configured.wait(), _CONFIGURE_TIMEOUT_S)
 
-    async def configure(self, project: Path | None, editor: Mapping[str, Any] | None) -> None:
-        """Read the settings anew and build what depends on them.  What is wrong with them is told once."""
-        async with self._configuring:
-            await self._configure(project, editor)
+    async def configure(
+        self, folders: Sequence[Path], editor: Mapping[str, Any] | None, history: EditHistory | None = None
+    ) -> None:
+        """Read the settings anew and build what depends on them.  What is wrong with them is told once.
 
-    async def _configure(self, project: Path | None, editor: Mapping[str, Any] | None) -> None:
-        loaded = config.load(project=project, editor=editor, flags=self._flags)
+        The first of the workspace's *folders* is the project whose settings count; *history* is what was edited.
+        """
+        async with self._configuring:
+            await self._configure(folders, editor, history or EditHistory())
+
+    async def _configure(self, folders: Sequence[Path], editor: Mapping[str, Any] | None, history: EditHistory) -> None:
+        loaded = config.load(project=folders[0] if folders else None, editor=editor, flags=self._flags)
         for problem in loaded.problems:
             self.tell_once(problem)
-        if self.suggester is not None and loaded.config == self.config:
+        if self.suggester is not None and (loaded.config, tuple(folders)) == (self.config, self._folders):
             return
+        self._folders = tuple(folders)
         self.config = loaded.config
         logging.getLogger("fimble").setLevel(loaded.config.log_level.upper())
         await self.close()
@@ -88,8 +99,26 @@ class Session:
         self.engine = self._new_engine()
         if loaded.config.cache.enabled:
             self._store = Store(paths.cache_dir() / "suggestions", loaded.config.cache.max_mb)
-        self.suggester = Suggester(loaded.config, self.engine, self._store, self.stats, self.report, self._confidence)
+        self.indexes = self._new_indexes(folders)
+        surroundings = Surroundings(self.indexes, history)
+        self.suggester = Suggester(
+            loaded.config, self.engine, self._store, self.stats, self.report, self._confidence, surroundings
+        )
         self._configured.set()
+
+    def _new_indexes(self, folders: Sequence[Path]) -> list[IndexClient]:
+        """One for each repository among the workspace's folders, the innermost first."""
+        from fimble.index.client import IndexClient
+        from fimble.index.launch import IndexLauncher, settings_for
+
+        found: dict[str, IndexClient] = {}
+        for folder in folders if self.config.index.enabled else ():
+            try:
+                settings = settings_for(folder, self.config)
+                found.setdefault(settings.root, IndexClient(IndexLauncher(settings)))
+            except (FimbleError, OSError) as failure:
+                _log.warning("the files of %s are not looked into: %s", folder, failure)
+        return [found[root] for root in sorted(found, key=len, reverse=True)]
 
     def _new_engine(self) -> EngineClient | None:
         from fimble.engine.client import EngineClient
@@ -112,6 +141,14 @@ class Session:
             await self.engine.ensure()
         except FimbleError as failure:
             self.report(failure)
+        for index in self.indexes:
+            with contextlib.suppress(WorkspaceError):  # the next pause tries again
+                await index.ensure()
+
+    def saved(self, files: Sequence[Path]) -> None:
+        """Files were saved, created, renamed or deleted."""
+        for index in self.indexes:
+            index.changed(files)
 
     def report(self, failure: FimbleError) -> None:
         """Show what the person can do something about, once; the rest goes to the log."""
@@ -131,8 +168,11 @@ class Session:
     async def close(self) -> None:
         """Let go of the engine (it stays for other windows) and of the cache."""
         await asyncio.to_thread(self._confidence.save)
-        engine, store = self.engine, self._store
+        engine, store, indexes = self.engine, self._store, self.indexes
         self.engine = self.suggester = self._store = None
+        self.indexes = []
+        for index in indexes:
+            await index.close()
         if engine:
             await engine.close()
         if store:

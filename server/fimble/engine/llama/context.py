@@ -59,8 +59,8 @@ class Context:
 
     Each of *n_seq* sequences has *n_ctx* cells of its own: in common cells (``kv_unified``) every token would pay for
     what others hold (45 M, three prompts of 1,700 tokens: 3.7 ms a token instead of 2.5).  At most *n_batch* tokens go
-    into one ``decode``: llama.cpp aborts the whole process on a larger one.  *flash_attention* is on or off; None leaves
-    it to llama.cpp.  *kv_type* is what the cache is kept as: ``f16``, ``q8_0`` or ``q4_0``.
+    into one ``decode``: llama.cpp aborts the whole process on a larger one.  *flash_attention* is on or off; None
+    leaves it to llama.cpp.  *kv_type* is what the cache is kept as: ``f16``, ``q8_0`` or ``q4_0``.
     """
 
     def __init__(
