@@ -59,6 +59,11 @@ class EngineClient:
         """Whether an engine has answered and has not failed since."""
         return self._endpoint is not None
 
+    @property
+    def is_starting(self) -> bool:
+        """Whether an engine is being started, or its model loaded."""
+        return self._starting is not None and not self._starting.done()
+
     async def ensure(self) -> None:
         """Wait until an engine with the model loaded answers, starting one if there is none.
 

@@ -11,6 +11,9 @@ from pygls.uris import to_fs_path
 from fimble.core import Document
 from fimble.text import Encoding, Text
 
+#: The scheme of the documents that VS Code makes of a notebook's cells: the notebook's path, and a fragment.
+_NOTEBOOK_CELL = "vscode-notebook-cell"
+
 
 class Documents:
     """What the editor has open, the most recently used last.
@@ -73,7 +76,8 @@ class Documents:
 
     def _path(self, uri: str) -> str:
         """What a person would call the file: relative to its folder where there is one."""
-        full = to_fs_path(uri)
+        # A cell belongs to its notebook: what excludes the file excludes the cell.
+        full = to_fs_path(uri.replace(f"{_NOTEBOOK_CELL}:", "file:", 1))
         if full is None:
             return unquote(urlparse(uri).path).rpartition("/")[2]
         path = Path(full)

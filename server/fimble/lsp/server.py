@@ -22,6 +22,7 @@ from fimble.lsp.idle import CURSOR_IDLE_S, Ahead, Idle
 from fimble.lsp.progress import LoadingProgress
 from fimble.lsp.protocol import FimbleProtocol
 from fimble.lsp.session import Session
+from fimble.lsp.status import STATUS_NOTIFICATION, StatusTeller
 from fimble.suggest.recipe import Outcome, Suggester
 from fimble.text import Encoding
 
@@ -50,13 +51,21 @@ class FimbleServer(LanguageServer):
         self.loading = LoadingProgress(self)
         self.idle = Idle(self._warm)
         self.ahead = Ahead(self._prefetch)
-        self.session = Session(self._tell, self.loading.report, flags)
+        self.session = Session(self._tell, self._note_loaded, flags)
+        self.status = StatusTeller(self.session, self._send_status)
         self.editor_settings: Mapping[str, Any] | None = None
         self._running: dict[tuple[str, str], _Running] = {}
         self._background: set[asyncio.Task[None]] = set()
 
     def _tell(self, sentence: str) -> None:
         self.window_show_message(types.ShowMessageParams(type=types.MessageType.Warning, message=f"Fimble: {sentence}"))
+
+    def _note_loaded(self, share: float) -> None:
+        self.loading.report(share)
+        self.status.loading(share)
+
+    def _send_status(self, status: dict[str, Any]) -> None:
+        self.protocol.notify(STATUS_NOTIFICATION, status)
 
     def report_server_error(self, error: Exception, source: Any) -> None:  # noqa: ARG002
         """To the log: a client's garbage or a bug of ours is no reason to pop up a window."""
@@ -90,7 +99,8 @@ class FimbleServer(LanguageServer):
         place = types.Range(start=position, end=position)
         if selected:
             ask, place = self._with_selected(ask, selected), selected.range
-        outcome = await self._run(suggester, kind, ask)
+        with self.status.working(document):
+            outcome = await self._run(suggester, kind, ask)
         if outcome is None or self.documents.get(uri) is not document:
             return None
         self.idle.expect(uri, here)
@@ -162,6 +172,7 @@ class FimbleServer(LanguageServer):
     def closed(self, uri: str) -> None:
         """A document was closed."""
         self.drop(uri)
+        self.status.closed(uri)
         self.idle.end()
         self.ahead.end()
         if self.session.suggester:
@@ -183,6 +194,7 @@ class FimbleServer(LanguageServer):
         if document := self.documents.get(at.text_document.uri):
             offset = self.documents.offset_at(document, at.position)
             self.idle.expect(document.uri, offset, CURSOR_IDLE_S)
+            self.status.changed(document)
             if self.session.suggester:
                 self.session.suggester.reactions.moved(document, offset)
 
@@ -202,7 +214,11 @@ class FimbleServer(LanguageServer):
         """Read every source of settings, the editor's included, and warm the engine."""
         folder = self.documents.folders[0] if self.documents.folders else None
         await self.session.configure(folder, await self._pull_settings() or self.editor_settings)
-        await self.loading.watch(self.session.warm())
+        warming = asyncio.ensure_future(self.session.warm())
+        await asyncio.sleep(0)  # by now it has begun to start the engine, or has found it
+        self.status.changed()
+        await self.loading.watch(warming)
+        self.status.changed()
 
     async def _pull_settings(self) -> Mapping[str, Any] | None:
         """What the editor answers to workspace/configuration.  One that then does not, loses nothing."""
@@ -224,8 +240,14 @@ class FimbleServer(LanguageServer):
         folders = [folder.uri for folder in params.workspace_folders or []]
         folders += [params.root_uri] if params.root_uri and not folders else []
         self.documents.folders = tuple(Path(path) for uri in folders if (path := to_fs_path(uri)))
+        self.status.is_wanted = _wants_status(params.capabilities.experimental)
         if isinstance(params.initialization_options, Mapping):
             self.editor_settings = params.initialization_options
+
+
+def _wants_status(experimental: Any) -> bool:
+    wanted = experimental if isinstance(experimental, Mapping) else getattr(experimental, "__dict__", {})
+    return wanted.get("fimbleStatus") is True
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,10 +40,12 @@ class Session:
     ) -> None:
         self.stats = Stats()
         self.config = Config()
+        self.model_name = ""
         self.engine: EngineClient | None = None
         self.suggester: Suggester | None = None
         self._tell = tell
         self._told: set[str] = set()
+        self._failure: FimbleError | None = None
         self._on_progress = on_progress
         self._flags = flags
         self._store: Store | None = None
@@ -51,6 +53,13 @@ class Session:
         self._configured = asyncio.Event()
         # Editors like to send their settings while the first ones are still being read.
         self._configuring = asyncio.Lock()
+
+    @property
+    def failure(self) -> FimbleError | None:
+        """Why the model cannot be used, as far as a person can do something about it."""
+        if self.engine and self.engine.is_ready:
+            self._failure = None
+        return self._failure
 
     async def wait_configured(self) -> None:
         """Wait, for a moment at most, until the settings have been read: the first key may be that fast."""
@@ -74,6 +83,8 @@ class Session:
         await self.close()
         # The client is a fifth of the start-up time, and nobody needs it to answer `initialize`.
         await asyncio.to_thread(importlib.import_module, "fimble.engine.client")
+        self._failure = None
+        self.model_name = catalog.display_name(self.config.model)
         self.engine = self._new_engine()
         if loaded.config.cache.enabled:
             self._store = Store(paths.cache_dir() / "suggestions", loaded.config.cache.max_mb)
@@ -90,7 +101,7 @@ class Session:
         except FimbleError as failure:
             self.report(failure)
         except OSError as failure:
-            self.tell_once(f"The model cannot be read: {failure}. Check `model` in your settings.")
+            self.report(ModelError(f"The model cannot be read: {failure}.", "Check `model` in your settings."))
         return None
 
     async def warm(self) -> None:
@@ -105,6 +116,7 @@ class Session:
     def report(self, failure: FimbleError) -> None:
         """Show what the person can do something about, once; the rest goes to the log."""
         if isinstance(failure, (ModelError, EngineCrashed, EngineUnreachable)) and failure.fix:
+            self._failure = failure
             self.tell_once(str(failure))
         else:
             _log.warning("%s", failure)

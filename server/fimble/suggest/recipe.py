@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 #: How likely a suggestion must be accepted to be shown, by `suggest.eagerness`.  See scripts/bench.py keys.
 LEAST_CONFIDENCE = {"eager": 0.25, "balanced": 0.42, "quiet": 0.75}
 
+#: What follows a suggestion is only seen by those who took that, or typed it: they are likely to go on so.
+_LEAST_SHARE_OF_NEXT = 0.6
+
 #: A repetition of so many characters is the model's draft.
 _LEAST_DRAFT_CHARS = 4
 
@@ -103,7 +106,8 @@ class Suggester:
             self._expect(ask, found[0])
         if invoked or not found:
             candidates = await self.candidates(ask, quick=not invoked)
-            likely = (each for each in candidates if invoked or each.confidence >= self._least)
+            least = self._least * (_LEAST_SHARE_OF_NEXT if ask.is_guess else 1)
+            likely = (each for each in candidates if invoked or each.confidence >= least)
             # Parsing costs more than finding: what is not shown is not looked at.
             whole = filter(None, (self._sound(each, ask, place) for each in likely))
             found += islice(whole, None if invoked else 1)
@@ -133,6 +137,10 @@ class Suggester:
     def _expect(self, ask: Ask, suggestion: Suggestion) -> None:
         if not ask.is_guess:
             self._streak.note(ask.document.uri, ask.offset, suggestion.text)
+
+    def why_off(self, document: Document | None) -> str:
+        """The reason why nothing is suggested in *document* (None: anywhere), in words; empty if there is none."""
+        return self._gate.why_off(document)
 
     async def warm(self, ask: Ask) -> None:
         """Have the engine evaluate what the next key at *ask* will need, if it does not have it.
