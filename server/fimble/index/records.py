@@ -77,7 +77,7 @@ def _record(path: str, data: bytes, stamp: FileStamp) -> FileRecord:
     masked = mask(source, language)
     if masked != source:
         source, text = masked, Text(masked)
-    seen = outline(source, language) or Outline()
+    seen = outline(source, language, with_references=False) or Outline()
     definitions = [
         Definition(
             path=path,
