@@ -37,7 +37,17 @@ def test_version(home: Path) -> None:
 
 def test_help_of_every_command(home: Path) -> None:
     """Every command explains itself."""
-    for command in ("", "lsp", "engine start", "engine stop", "engine status", "complete", "doctor", "models list"):
+    for command in (
+        "",
+        "lsp",
+        "engine start",
+        "engine stop",
+        "engine status",
+        "complete",
+        "doctor",
+        "models list",
+        "index status",
+    ):
         done = fimble(*command.split(), "--help")
         assert done.returncode == 0
         assert "Usage" in done.stdout
