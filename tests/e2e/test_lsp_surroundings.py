@@ -92,6 +92,16 @@ async def test_an_edit_elsewhere_is_told_where_its_name_stands(new_window: NewWi
     assert "just changed there" in [part["why"] for part in found["told"]]
 
 
+async def test_a_secret_in_an_edit_is_masked(new_window: NewWindow) -> None:
+    """A password that was just typed in another file does not reach the prompt with its line."""
+    window = await new_window()
+    other = window.open("shapes.py", SHAPES)
+    window.type(other, SHAPES.index("unit, digits"), 'password="kx83Hw!9slqPz0", ')
+    uri = window.open("a.py", SOURCE.replace("room.", "room.area_in("))
+    found = await told(window, uri, CURSOR + len("area_in("), "<secret>")
+    assert "kx83Hw" not in str(found["told"])
+
+
 async def test_a_file_that_was_saved_is_known(new_window: NewWindow, project: Path) -> None:
     """What is new on disk reaches the prompt: the editor tells of saved files."""
     window = await new_window()

@@ -12,6 +12,7 @@ from fimble.context.history import EditHistory
 from fimble.core import Ask, Document, Snippet
 from fimble.errors import WorkspaceError
 from fimble.index.wire import Found, FoundSnippets, Retrieve
+from fimble.privacy import Exclusions
 from fimble.suggest import surroundings
 from fimble.suggest.surroundings import Surroundings
 from fimble.text import Text
@@ -40,7 +41,7 @@ class ScriptedIndex:
             if isinstance(each, WorkspaceError):
                 raise each
             found.append(Found(path=f"{each[:4]}.py", text=each, start_line=0, why="it is there"))
-        return FoundSnippets(snippets=found)
+        return FoundSnippets(snippets=found, diffs=question.diffs)
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +57,7 @@ def ask(source: str = SOURCE, name: str = "a.py", offset: int | None = None) -> 
 
 
 def around(index: Any, history: EditHistory | None = None) -> Surroundings:
-    return Surroundings([index], history or EditHistory())
+    return Surroundings([index], history or EditHistory(), Exclusions(["hidden.*"]))
 
 
 def texts(snippets: tuple[Snippet, ...]) -> list[str]:
@@ -153,6 +154,18 @@ async def test_an_edit_elsewhere_is_told_if_it_concerns_this_place() -> None:
     assert index.asked[0].edits == [("b.py", 0)]
     assert await around(index, history).find(ask("print(1)\n"), (), N_CTX) == ()
     assert await around(index, history).find(ask(name="b.py"), (), N_CTX) == ()
+
+
+async def test_an_edit_in_an_excluded_file_is_told_to_nobody() -> None:
+    """Not even to the index."""
+    history = EditHistory()
+    old = Document(
+        "file:///project/hidden.py", "hidden.py", "python", 1, Text("def area(width):\n"), ROOT / "hidden.py"
+    )
+    history.note(old, dataclasses.replace(old, text=old.text.replace(9, 9, "height, ")), 0)
+    index = ScriptedIndex()
+    assert await around(index, history).find(ask(), (), N_CTX) == ()
+    assert index.asked[0].diffs == []
 
 
 async def test_without_an_engine_there_is_no_prompt_to_fill() -> None:

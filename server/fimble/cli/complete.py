@@ -20,6 +20,7 @@ from fimble.index.client import IndexClient
 from fimble.index.launch import IndexLauncher
 from fimble.index.launch import settings_for as index_settings_for
 from fimble.languages import language_of
+from fimble.privacy import Exclusions
 from fimble.settings import Config
 from fimble.suggest.recipe import Outcome, Suggester
 from fimble.suggest.surroundings import Surroundings
@@ -64,9 +65,8 @@ async def _asked(settings: Config, ask: Ask, question: Callable[[Suggester, Ask]
     try:
         await engine.ensure()
         await _wait_read(indexes)
-        suggester = Suggester(
-            settings, engine, on_failure=failed.append, surroundings=Surroundings(indexes, EditHistory())
-        )
+        around = Surroundings(indexes, EditHistory(), Exclusions(settings.privacy.exclude))
+        suggester = Suggester(settings, engine, on_failure=failed.append, surroundings=around)
         answer = await question(suggester, ask)
     finally:
         await engine.close()

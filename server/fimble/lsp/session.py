@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fimble import catalog, config, paths
 from fimble.context.history import EditHistory
 from fimble.errors import EngineCrashed, EngineUnreachable, FimbleError, ModelError, WorkspaceError
+from fimble.privacy import Exclusions
 from fimble.settings import Config
 from fimble.stats import Stats
 from fimble.store import Store
@@ -100,7 +101,7 @@ class Session:
         if loaded.config.cache.enabled:
             self._store = Store(paths.cache_dir() / "suggestions", loaded.config.cache.max_mb)
         self.indexes = self._new_indexes(folders)
-        surroundings = Surroundings(self.indexes, history)
+        surroundings = Surroundings(self.indexes, history, Exclusions(self.config.privacy.exclude))
         self.suggester = Suggester(
             loaded.config, self.engine, self._store, self.stats, self.report, self._confidence, surroundings
         )

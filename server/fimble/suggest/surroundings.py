@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from fimble.context.history import EditHistory, Hunk
 from fimble.core import Ask, Snippet
 from fimble.errors import WorkspaceError
-from fimble.index.wire import Found, Retrieve
+from fimble.index.wire import Retrieve
 from fimble.languages import are_related
+from fimble.privacy import Exclusions
 from fimble.suggest.place import unix_lines
 
 if TYPE_CHECKING:
@@ -48,11 +49,15 @@ _CALLED = re.compile(r"([^\W\d]\w{2,})\s*\(")
 
 
 class Surroundings:
-    """Asks the indexes of a window's repositories.  Belongs to one event loop."""
+    """Asks the indexes of a window's repositories.  Belongs to one event loop.
 
-    def __init__(self, indexes: Sequence[IndexClient], history: EditHistory) -> None:
+    Nothing is told of files that are *excluded*.
+    """
+
+    def __init__(self, indexes: Sequence[IndexClient], history: EditHistory, excluded: Exclusions) -> None:
         self._indexes = indexes
         self._history = history
+        self._excluded = excluded
         self._changed_at: dict[str, float] = {}
 
     def repository_of(self, ask: Ask) -> str:
@@ -68,13 +73,11 @@ class Surroundings:
         if time.monotonic() - self._changed_at.get(ask.document.uri, -_SETTLED_S) < _SETTLED_S or not n_ctx:
             return kept
         room = _room_chars(ask, n_ctx)
-        edits = self._edits(ask)
-        found = [*await self._retrieved(ask, room - sum(len(edit.text) for edit in edits)), *edits]
-        best = found[:_BEST] + edits
-        if all(snippet in kept for snippet in best):
+        found, edits = await self._asked(ask, room)
+        if all(snippet in kept for snippet in (*found[:_BEST], *edits)):
             return kept
         self._changed_at[ask.document.uri] = time.monotonic()
-        return _merged(kept, found, room)
+        return _merged(kept, [*found, *edits], room)
 
     def forget(self, uri: str) -> None:
         """A document was closed."""
@@ -84,32 +87,37 @@ class Surroundings:
         file = ask.document.file
         return next((index for index in self._indexes if file and index.path_of(file) is not None), None)
 
-    async def _retrieved(self, ask: Ask, room: int) -> list[Snippet]:
-        """Pieces of other files, the best first."""
+    async def _asked(self, ask: Ask, room: int) -> tuple[list[Snippet], list[Snippet]]:
+        """Pieces of other files, the best first, and what was changed elsewhere, the newest last."""
         index = self._index_of(ask)
-        if index is None or ask.document.file is None or room <= 0:
-            return []
+        if index is None or ask.document.file is None:
+            return [], []
+        hunks = self._hunks(ask)
+        diffs = [hunk.diff() for hunk in hunks]
         text, offset = _window(ask)
         question = Retrieve(
             path=index.path_of(ask.document.file) or "",
             language=ask.document.language,
             text=text,
             offset=offset,
-            budget_chars=room,
+            budget_chars=max(room - sum(map(len, diffs)), 0),
             edits=[
                 (path, hunk.line)
                 for hunk in self._history.hunks()
                 if hunk.document.file and (path := index.path_of(hunk.document.file))
             ],
             open_paths=[path for other in ask.others if other.file and (path := index.path_of(other.file))],
+            diffs=diffs,
         )
         try:
             answer = await index.retrieve(question)
         except WorkspaceError:
-            return []  # an index that is late or gone costs a better prompt, and nothing else
-        return [_snippet(found) for found in answer.snippets]
+            return [], []  # an index that is late or gone costs a better prompt, and nothing else
+        found = [Snippet(found.path, found.text, found.why) for found in answer.snippets]
+        masked = zip(hunks, answer.diffs, strict=False)
+        return found, [Snippet(hunk.document.path, diff, "just changed there") for hunk, diff in masked]
 
-    def _edits(self, ask: Ask) -> list[Snippet]:
+    def _hunks(self, ask: Ask) -> list[Hunk]:
         """What was changed elsewhere, as far as it names something that stands here; the newest last."""
         source = ask.document.text.source
         here = set(_NAME.findall(source[max(ask.offset - _NEAR_CHARS, 0) : ask.offset + _NEAR_CHARS]))
@@ -118,9 +126,10 @@ class Surroundings:
             document = hunk.document
             if document.uri == ask.document.uri or not are_related(ask.document.language, document.language):
                 continue
-            diff = hunk.diff()
-            if 0 < len(diff) <= _MAX_HUNK_CHARS and _names_of(hunk) & here:
-                told.append(Snippet(document.path, diff, "just changed there"))
+            if self._excluded.covers(document.path) or not 0 < len(hunk.diff()) <= _MAX_HUNK_CHARS:
+                continue
+            if _names_of(hunk) & here:
+                told.append(hunk)
         return told[:_MAX_HUNKS][::-1]
 
 
@@ -144,10 +153,6 @@ def _window(ask: Ask) -> tuple[str, int]:
     head = source[: source.rfind("\n", 0, min(start, _HEAD_CHARS)) + 1]
     before = unix_lines(head + source[start:at])
     return before + unix_lines(source[at : at + _AROUND_CHARS]), len(before)
-
-
-def _snippet(found: Found) -> Snippet:
-    return Snippet(found.path, found.text, found.why)
 
 
 def _merged(kept: tuple[Snippet, ...], found: Sequence[Snippet], room: int) -> tuple[Snippet, ...]:
