@@ -149,6 +149,21 @@ class CacheConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_mb: Annotated[int, Meta(ge=1, le=10_000, description="The most that the cache may take, in megabytes.")] = 64
 
 
+class IndexConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is known of the repository's other files."""
+
+    enabled: Annotated[
+        bool,
+        Meta(description="Read the repository's files, so that suggestions know what other files define."),
+    ] = True
+    max_files: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Of a larger repository only this many files are read.")
+    ] = 50_000
+    max_file_kb: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Files larger than this many kilobytes are left out.")
+    ] = 1024
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Every setting."""
 
@@ -164,6 +179,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     privacy: PrivacyConfig = PrivacyConfig()
     engine: EngineConfig = EngineConfig()
     cache: CacheConfig = CacheConfig()
+    index: IndexConfig = IndexConfig()
 
 
 #: What a project may set: it can switch off, exclude and shorten, never choose files, programs or addresses.
@@ -176,6 +192,9 @@ PROJECT_KEYS = frozenset(
         "privacy.exclude",
         "privacy.languages_off",
         "privacy.max_file_kb",
+        "index.enabled",
+        "index.max_files",
+        "index.max_file_kb",
     }
 )
 

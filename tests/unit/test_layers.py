@@ -21,6 +21,11 @@ ENGINE_SERVER = (
     *("engine.outbox", "engine.metrics", "engine.progressive", "engine.tuning", "engine.tuner", "engine.pressure"),
 )
 
+INDEX_SERVER = (
+    *("index.server", "index.indexer", "index.crawl", "index.records", "index.secrets", "index.source"),
+    *("index.schema", "index.database", "index.terms", "index.retrieval"),
+)
+
 #: From the ground up.  A layer is a row of rooms; a room is the names that begin its modules.  A module may
 #: import from its own room and from every layer below, never from a sibling room and never from above.
 #:
@@ -29,8 +34,18 @@ ENGINE_SERVER = (
 #: server side is a sibling of the client side, not something below it: no window may load llama.cpp.
 LAYERS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("", "errors"),),
-    (("text",), ("paths",), ("settings",), ("languages",), ("engine",), ("engine.wire",)),
-    (("core",), ("config",), ("engine.endpoint",)),
+    (
+        ("text",),
+        ("paths",),
+        ("settings",),
+        ("languages",),
+        ("privacy",),
+        ("engine",),
+        ("engine.wire",),
+        ("index",),
+        ("index.wire",),
+    ),
+    (("core",), ("config",), ("engine.endpoint",), ("index.endpoint",)),
     (
         ("context",),
         ("syntax",),
@@ -39,9 +54,10 @@ LAYERS: tuple[tuple[tuple[str, ...], ...], ...] = (
         ("stats",),
         ("catalog",),
         ("engine.client", "engine.launch"),
+        ("index.client", "index.launch"),
         ENGINE_SERVER,
     ),
-    (("suggest",),),
+    (("suggest",), INDEX_SERVER),
     (("lsp",),),
     (("cli", "__main__"),),
 )
@@ -102,8 +118,8 @@ def room_of(module: str) -> tuple[int, tuple[str, ...]]:
         for layer, rooms in enumerate(LAYERS)
         for room in rooms
         for prefix in room
-        # `engine` and `fimble` themselves are packages whose modules live in rooms of their own.
-        if (module == prefix if prefix in ("", "engine") else within(module, prefix))
+        # `engine`, `index` and `fimble` themselves are packages whose modules live in rooms of their own.
+        if (module == prefix if prefix in ("", "engine", "index") else within(module, prefix))
     ]
     assert fits, f"fimble.{module} has no place in LAYERS"
     _, layer, room = max(fits)

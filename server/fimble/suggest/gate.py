@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import pathspec
-
 from fimble.core import Ask, Trigger
+from fimble.privacy import Exclusions
 from fimble.settings import Config
 
 
@@ -13,7 +12,7 @@ class Gate:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._excluded = pathspec.GitIgnoreSpec.from_lines(config.privacy.exclude)
+        self._excluded = Exclusions(config.privacy.exclude)
         self._languages_off = frozenset(config.privacy.languages_off)
 
     def why_silent(self, ask: Ask) -> str:
@@ -36,7 +35,7 @@ class Gate:
 
     def is_excluded(self, path: str) -> bool:
         """Whether the text of this file must not be used at all."""
-        return bool(path) and self._excluded.match_file(path.lstrip("/"))
+        return self._excluded.covers(path)
 
 
 def _is_inside_word(source: str, offset: int) -> bool:

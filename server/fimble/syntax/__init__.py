@@ -1,5 +1,20 @@
-"""Syntax trees of open documents: the only code that knows tree-sitter."""
+"""Syntax trees of open documents, and outlines of files: the only code that knows tree-sitter."""
 
+from fimble.syntax.outline import enclosing, outline, types_near
+from fimble.syntax.symbols import Binding, Definition, DefinitionKind, Import, Outline, Reference
 from fimble.syntax.trees import Kind, Spot, Trees
 
-__all__ = ["Kind", "Spot", "Trees"]
+__all__ = [
+    "Binding",
+    "Definition",
+    "DefinitionKind",
+    "Import",
+    "Kind",
+    "Outline",
+    "Reference",
+    "Spot",
+    "Trees",
+    "enclosing",
+    "outline",
+    "types_near",
+]

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from fimble.core import Document
+from fimble.syntax.encoded import encode
 from fimble.syntax.grammars import has_region_edge, parser_for, region_at
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ _NEXT_PARSE_S = 0.02
 #: How much the parser is given at once: it asks anew wherever it goes on after a part that did not change.
 _CHUNK_BYTES = 4096
 
-_LONE_CR = re.compile(rb"\r(?!\n)")
 _QUOTE = re.compile(r"""[A-Za-z@$#]*("{3}|'{3}|"|'|`)""")
 _COMMENT_ENDS = (b"*/", b"-->", b"]]")
 
@@ -117,7 +117,7 @@ class Spot:
         if self.is_region and has_region_edge(text):
             return self.errors + 1
         start, end = self._byte, _byte_of(self._source, self._offset + replaces)
-        put_in = _encode(text)
+        put_in = encode(text)
         new = self._encoded[:start] + put_in + self._encoded[end:]
         tree = _parse_again(self._parser, self._tree, self._encoded, new, (start, end, start + len(put_in)))
         return None if tree is None else _count_errors(tree.root_node)
@@ -176,18 +176,12 @@ def _is_inserted(node: Node) -> bool:
     return node.type in ("interpolation", "template_substitution", "command_substitution", "expansion")
 
 
-def _encode(text: str) -> bytes:
-    """UTF-8, half an emoji as ``?``; a lone ``\\r``, which ends a line here, as what ends one for grammars."""
-    encoded = text.encode("utf-8", "replace")
-    return _LONE_CR.sub(b"\n", encoded) if b"\r" in encoded else encoded
-
-
 def _byte_of(source: str, offset: int) -> int:
     return min(offset, len(source)) if source.isascii() else len(source[:offset].encode("utf-8", "replace"))
 
 
 def _parsed(parser: Parser, source: str, last: _Parsed | None) -> _Parsed:
-    encoded = _encode(source)
+    encoded = encode(source)
     if last is None:
         return _Parsed(source, encoded, _run(parser, encoded, None, _FIRST_PARSE_S))
     if last.tree is None:

@@ -1,0 +1,76 @@
+"""The query files, compiled when a language is first met.
+
+A file holds two kinds of patterns.  Those for *symbols* relate nodes to each other, so they are asked for match by
+match; those for *uses* name single nodes and are by far the most, so they are asked for as plain lists:
+
+- ``@definition.KIND`` with ``@name`` and, where there are such, ``@body``, ``@type``, ``@value``, ``@bases``,
+  ``@container``.  A variable inside of a function is a local one.
+- ``@local``: a parameter or local variable, with ``@name`` and ``@type`` or ``@value``.
+- ``@scope``: what gives definitions in it a container without being one itself, with ``@name`` and ``@bases``.
+- ``@inherits``: says more ``@bases`` of the class ``@name``.
+- ``@outer``: what belongs to the definition ``@inner``, such as ``export``.
+- ``@import`` with ``@module`` and ``@name``, ``@alias``, ``@all``, ``@default`` or ``@tree`` (see imports.py).
+- uses: ``@reference``, ``@reference.call``; ``@defined`` for names that are no use; ``@skipped`` for what holds none;
+  ``@comment``, ``@attribute``, ``@doc``.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, NamedTuple
+
+from fimble.syntax.grammars import parser_for
+
+if TYPE_CHECKING:
+    from tree_sitter import Query
+
+#: Language id to its query files; a grammar that extends another is asked for what that has, too.
+_FILES = {
+    "go": ("go",),
+    "java": ("java",),
+    "javascript": ("ecmascript", "javascript", "jsx"),
+    "javascriptreact": ("ecmascript", "javascript", "jsx"),
+    "python": ("python",),
+    "rust": ("rust",),
+    "typescript": ("ecmascript", "typescript"),
+    "typescriptreact": ("ecmascript", "typescript", "jsx"),
+}
+
+#: What stands between a name and what it is taken from, and where that is not so in all languages.
+_LINKS = frozenset({".", "::", "->", "?.", "!.", "?->", "&.", "\\"})
+_MORE_LINKS = {"lua": frozenset({":"})}
+
+_ROLE = re.compile(r"@(definition\.\w+|local|scope|inherits|outer|import)\b")
+
+
+class Queries(NamedTuple):
+    """What is asked of a language's trees."""
+
+    symbols: Query
+    roles: tuple[str, ...]
+    """What the match of a pattern is: ``definition.class``, ``import``, ...; empty for patterns of uses."""
+    uses: Query
+    links: frozenset[str]
+    """What stands between a name and what it is taken from."""
+
+
+@cache
+def queries_for(language: str) -> Queries | None:
+    """The queries of a language id; None if it has none, or its grammar is not on this machine."""
+    parser = parser_for(language)
+    if language not in _FILES or parser is None or parser.language is None:
+        return None
+    from tree_sitter import Query
+
+    folder = files("fimble.syntax") / "queries"
+    text = "\n".join((folder / f"{name}.scm").read_text("utf-8") for name in _FILES[language])
+    symbols, uses = Query(parser.language, text), Query(parser.language, text)
+    encoded, roles = text.encode(), []
+    for pattern in range(symbols.pattern_count):
+        start, end = symbols.start_byte_for_pattern(pattern), symbols.end_byte_for_pattern(pattern)
+        role = _ROLE.search(re.sub(r";[^\n]*", "", encoded[start:end].decode()))
+        roles.append(role[1] if role else "")
+        (uses if role else symbols).disable_pattern(pattern)
+    return Queries(symbols, tuple(roles), uses, _LINKS | _MORE_LINKS.get(language, frozenset()))
