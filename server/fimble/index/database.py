@@ -147,6 +147,17 @@ class Database:
         rows = self._rows("SELECT path FROM files WHERE stem = ? AND skipped = '' LIMIT ?", stem.lower(), limit)
         return [path for (path,) in rows]
 
+    def files_in(self, folder: str, limit: int = 100) -> list[str]:
+        """The files right in a folder, folders in it aside; ``.`` or nothing is the repository itself."""
+        inside = "" if folder in ("", ".") else folder.rstrip("/") + "/"
+        # A range, not LIKE: it uses the index on paths.  "0" is what follows "/".
+        sql = (
+            "SELECT path FROM files WHERE path >= ? AND path < ? AND instr(substr(path, ?), '/') = 0 AND skipped = ''"
+            " ORDER BY path LIMIT ?"
+        )
+        end = inside[:-1] + "0" if inside else "\U0010ffff"
+        return [path for (path,) in self._rows(sql, inside, end, len(inside) + 1, limit)]
+
     def has_file(self, path: str) -> bool:
         """Whether the file is in the index."""
         return bool(self._rows("SELECT 1 FROM files WHERE path = ? AND skipped = ''", path))
