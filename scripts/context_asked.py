@@ -22,9 +22,10 @@ _MAX_FILE_KB = 512
 _MAX_FILES = 50_000
 
 #: Of the baseline: the text around the cursor that it looks for, as many of its rarest words, and as many chunks.
-_BASELINE_CHARS = (1500, 500)
+_BASELINE_CHARS = (600, 200)
 _BASELINE_TERMS = 24
 _BASELINE_CHUNKS = 10
+_BASELINE_LOOK = 60
 
 Row = dict[str, Any]
 
@@ -73,7 +74,7 @@ def ask_bm25(database: Database, sources: Sources, task: Row, budget_chars: int)
     around = task["prefix"][-before:] + task["suffix"][:after]
     frequencies = database.frequencies(terms(around).split())
     rarest = sorted(frequencies, key=frequencies.__getitem__)[:_BASELINE_TERMS]
-    chunks = [one for one in database.search(rarest, _BASELINE_CHUNKS) if one.path != task["path"]]
+    chunks = [one for one in database.search(rarest, _BASELINE_LOOK) if one.path != task["path"]][:_BASELINE_CHUNKS]
     found, left = [], budget_chars
     for chunk in chunks:
         text = sources.lines(chunk.path, chunk.start_line, chunk.end_line) or ""

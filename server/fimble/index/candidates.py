@@ -18,19 +18,26 @@ from fimble.index.source import Sources
 from fimble.index.terms import parts, terms
 from fimble.index.wire import Retrieve
 from fimble.languages import are_related
-from fimble.syntax.symbols import CALLABLES, HOLDERS
+from fimble.syntax.symbols import CALLABLES, HOLDERS, DefinitionKind
 
 #: As many of one source: more would not find room.
 _MOST = 40
+
+#: What it is worth that an imported name occurs nowhere, in units of affinity.
+_NEVER_USED = 0.4
 
 _RARE_HOMES = 2
 _TERMS = 16
 _LEXICAL_CHARS = (700, 200)
 _CHUNKS = 12
+_LOOK_CHUNKS = 40
 _CALLERS = 3
 _EDIT_LINES = 6
 
-_TEST_MARKS = ("test_", "_test", ".test", ".spec", "tests", "test", "spec", "_spec")
+_NEVER_WRITTEN = (DefinitionKind.MODULE, DefinitionKind.SECTION)
+
+#: How what stands at the top of a file says that others may use it, in languages where they may not without.
+_SAY_PUBLIC = {"rust": ("pub", "macro_rules"), "typescript": "export", "typescriptreact": "export"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +76,19 @@ def _pieces(found: Iterable[Definition], why: str) -> list[Piece]:
 
 def _fitting(place: Place, found: Iterable[Definition]) -> list[Definition]:
     """The same definitions, those first whose names fit what is written here; equal ones stay in order."""
-    return sorted(found, key=lambda one: -place.cursor.affinity(one.name))
+    return sorted(found, key=lambda one: (_is_hidden(one), -place.cursor.affinity(one.name)))
 
 
-def _is_public(one: Definition) -> bool:
-    return not (one.name.startswith("__") and one.name.endswith("__"))
+def _is_offered(one: Definition) -> bool:
+    """Whether another file would ever write its name."""
+    return one.kind not in _NEVER_WRITTEN and not (one.name.startswith("__") and one.name.endswith("__"))
+
+
+def _is_hidden(one: Definition) -> bool:
+    """Whether it says that it is nobody else's business."""
+    if one.language in _SAY_PUBLIC:
+        return not one.container and not one.signature.startswith(_SAY_PUBLIC[one.language])
+    return one.name.startswith("_") or one.signature.startswith("private ")
 
 
 # --- imports ------------------------------------------------------------------------------------------------
@@ -97,7 +112,9 @@ def used_near(place: Place) -> list[Piece]:
 def _of_imports(place: Place, imports: Sequence[Imported], *, is_sorted: bool = True) -> list[Definition]:
     found = [(one.local, each) for one in imports if one.name not in ("", "*") for each in place.lookup.imported(one)]
     if is_sorted:
-        found.sort(key=lambda pair: -place.cursor.affinity(pair[0]))
+        cursor = place.cursor
+        # Nobody imports what is never used: a name that does not occur below either is waited for.
+        found.sort(key=lambda pair: -cursor.affinity(pair[0]) - _NEVER_USED * (pair[0] not in cursor.used_later))
     return [each for _, each in found][:_MOST]
 
 
@@ -108,7 +125,7 @@ def of_modules(place: Place) -> list[Piece]:
     for one in cursor.imports:
         if one.local in cursor.near or one.local not in cursor.used:
             found += place.lookup.top_of(place.lookup.modules_of(one)[:2])
-    fresh = [one for one in found if one.name not in cursor.used and _is_public(one)]
+    fresh = [one for one in found if one.name not in cursor.used and _is_offered(one)]
     return _pieces(_fitting(place, fresh)[:_MOST], "in a module that is imported here")
 
 
@@ -118,7 +135,7 @@ def of_modules(place: Place) -> list[Piece]:
 def at_the_dot(place: Place) -> list[Piece]:
     """What can follow the dot that the cursor is after."""
     receiver = place.cursor.receiver
-    found = [one for one in place.lookup.members_at(receiver) if _is_public(one)] if receiver else []
+    found = [one for one in place.lookup.members_at(receiver) if _is_offered(one)] if receiver else []
     name = receiver[-1][0] if receiver else ""
     fresh = sorted(_fitting(place, found), key=lambda one: one.name in place.cursor.used)
     return _pieces(fresh[:_MOST], f"member of what {name} is")
@@ -130,7 +147,7 @@ def of_types_near(place: Place) -> list[Piece]:
     types = [cursor.types[name] for name in cursor.near if name in cursor.types]
     types += [cursor.types[name] for name in cursor.types if "." in name and cursor.types[name] not in types]
     members = [one for name in dict.fromkeys(types) for one in lookup.members_of(lookup.classes_named(name))]
-    fresh = [one for one in members if one.name not in cursor.used and _is_public(one)]
+    fresh = [one for one in members if one.name not in cursor.used and _is_offered(one)]
     return _pieces(_fitting(place, fresh)[:_MOST], "member of a type that is used near the cursor")
 
 
@@ -139,7 +156,7 @@ def of_imported_classes(place: Place) -> list[Piece]:
     lookup, cursor = place.lookup, place.cursor
     names = [one.local for one in cursor.imports if one.name not in ("", "*")]
     classes = [one for name in names[:_MOST] for one in lookup.classes_named(name)]
-    fresh = [one for one in lookup.members_of(classes) if one.name not in cursor.used and _is_public(one)]
+    fresh = [one for one in lookup.members_of(classes) if one.name not in cursor.used and _is_offered(one)]
     return _pieces(_fitting(place, fresh)[:_MOST], "member of a class that is imported here")
 
 
@@ -162,7 +179,7 @@ def of_bases(place: Place) -> list[Piece]:
     around = {one.name for one in place.cursor.around}
     members = place.lookup.members_of(bases)
     overridden = [one for one in members if one.name in around]
-    rest = [one for one in members if one.name not in place.cursor.defined and one.kind in CALLABLES and _is_public(one)]
+    rest = [one for one in members if one.name not in place.cursor.defined and one.kind in CALLABLES and _is_offered(one)]
     first = _pieces(overridden[:2], "overridden here") + _pieces(bases[:2], "base of the class around the cursor")
     return first + _pieces(_fitting(place, rest)[:_MOST], "inherited by the class around the cursor")
 
@@ -255,12 +272,12 @@ def lexical(place: Place) -> list[Piece]:
     around = cursor.text[max(cursor.offset - before, 0) : cursor.offset + after]
     frequencies = place.database.frequencies(terms(around).split())
     rarest = sorted(frequencies, key=frequencies.__getitem__)[:_TERMS]
-    chunks = place.database.search(rarest, _CHUNKS)
+    chunks = place.database.search(rarest, _LOOK_CHUNKS)  # this file's own are among the best
     return [
         Piece(one.path, one.start_line, one.end_line, "words in common")
         for one in chunks
         if one.path != cursor.path and are_related(one.language, cursor.language)
-    ]
+    ][:_CHUNKS]
 
 
 def alike(place: Place) -> list[Piece]:

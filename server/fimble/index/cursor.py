@@ -87,8 +87,15 @@ class Cursor:
 
     @cached_property
     def used(self) -> frozenset[str]:
-        """Every name that this file uses, imports aside."""
-        return frozenset(one.name for one in self.outline.references)
+        """Every name that is used before the cursor, imports aside."""
+        here = self.offset - self._start
+        return frozenset(one.name for one in self.outline.references if one.offset < here - len(self.typed))
+
+    @cached_property
+    def used_later(self) -> frozenset[str]:
+        """Every name that is used after the cursor."""
+        here = self.offset - self._start
+        return frozenset(one.name for one in self.outline.references if one.offset >= here)
 
     @cached_property
     def defined(self) -> frozenset[str]:
