@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import PurePosixPath
 
 from fimble.index.cursor import Cursor, Imported
-from fimble.index.database import Database, Definition
+from fimble.index.database import Chunk, Database, Definition
 from fimble.index.lookup import Lookup
 from fimble.index.source import Sources
 from fimble.index.terms import parts, terms
@@ -56,18 +57,27 @@ class Piece:
         return self.path, self.start_line, self.definition.name if self.definition else ""
 
 
-@dataclass(frozen=True)
 class Place:
     """A cursor, and everything that sources ask."""
 
-    question: Retrieve
-    cursor: Cursor
-    database: Database
-    sources: Sources
-    lookup: Lookup = field(init=False)
+    def __init__(self, database: Database, sources: Sources, question: Retrieve) -> None:
+        self.question = question
+        self.database = database
+        self.sources = sources
+        self.cursor = Cursor(question)
+        self.lookup = Lookup(database, self.cursor)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "lookup", Lookup(self.database, self.cursor))
+    @cached_property
+    def chunks(self) -> list[Chunk]:
+        """Lines of other files with the same rare words, by BM25."""
+        cursor = self.cursor
+        before, after = _LEXICAL_CHARS
+        around = cursor.text[max(cursor.offset - before, 0) : cursor.offset + after]
+        frequencies = self.database.frequencies(terms(around).split())
+        rarest = sorted(frequencies, key=frequencies.__getitem__)[:_TERMS]
+        found = self.database.search(rarest, _LOOK_CHUNKS)  # this file's own are among the best
+        others = [one for one in found if one.path != cursor.path and are_related(one.language, cursor.language)]
+        return others[:_CHUNKS]
 
 
 def _pieces(found: Iterable[Definition], why: str) -> list[Piece]:
@@ -267,23 +277,13 @@ def edited(place: Place) -> list[Piece]:
 
 def lexical(place: Place) -> list[Piece]:
     """Lines with the same rare words."""
-    cursor = place.cursor
-    before, after = _LEXICAL_CHARS
-    around = cursor.text[max(cursor.offset - before, 0) : cursor.offset + after]
-    frequencies = place.database.frequencies(terms(around).split())
-    rarest = sorted(frequencies, key=frequencies.__getitem__)[:_TERMS]
-    chunks = place.database.search(rarest, _LOOK_CHUNKS)  # this file's own are among the best
-    return [
-        Piece(one.path, one.start_line, one.end_line, "words in common")
-        for one in chunks
-        if one.path != cursor.path and are_related(one.language, cursor.language)
-    ][:_CHUNKS]
+    return [Piece(one.path, one.start_line, one.end_line, "words in common") for one in place.chunks]
 
 
 def alike(place: Place) -> list[Piece]:
     """Definitions in files that the lexical search has found, by their names."""
     cursor = place.cursor
-    found = {piece.path: None for piece in lexical(place)}
+    found = dict.fromkeys(one.path for one in place.chunks)
     fresh = [one for path in found for one in place.lookup.definitions_in(path) if one.name not in cursor.used]
     fits = [one for one in fresh if cursor.affinity(one.name) > 0 and parts(one.name)]
     return _pieces(_fitting(place, fits)[:_MOST], "in a file with words in common")

@@ -13,9 +13,9 @@ from fimble.syntax.outline import enclosing, outline, types_near
 from fimble.syntax.symbols import HOLDERS, Definition, Import, Outline
 
 #: Longer texts are read in two pieces, their head (imports) and what is around the cursor: 8 kB take 2 ms.
-_MAX_CHARS = 32_000
-_HEAD_CHARS = 6_000
-_AROUND_CHARS = 20_000
+_MAX_CHARS = 24_000
+_HEAD_CHARS = 4_000
+_AROUND_CHARS = 14_000
 
 #: As many characters before the cursor are looked at for what is open there, and around it for what is near.
 _OPEN_CHARS = 1_000
@@ -52,6 +52,7 @@ class Cursor:
         self.text = question.text
         self.offset = min(max(question.offset, 0), len(question.text))
         self._start = self._window_start()
+        self._affinities: dict[str, float] = {}
         self._before = self.text[max(self.offset - _OPEN_CHARS, 0) : self.offset]
 
     def _window_start(self) -> int:
@@ -163,6 +164,11 @@ class Cursor:
 
     def affinity(self, name: str) -> float:
         """How well a name fits what is written around, from 0 to about 1; more if it goes on with what is typed."""
+        if name not in self._affinities:
+            self._affinities[name] = self._affinity(name)
+        return self._affinities[name]
+
+    def _affinity(self, name: str) -> float:
         if self.typed:
             return 2.0 if name.startswith(self.typed) and name != self.typed else 0.0
         found = parts(name).split()

@@ -162,6 +162,14 @@ class Database:
         """Whether the file is in the index."""
         return bool(self._rows("SELECT 1 FROM files WHERE path = ? AND skipped = ''", path))
 
+    def known_files(self, paths: Iterable[str]) -> list[str]:
+        """Those of *paths* that are in the index, in their order."""
+        asked = list(dict.fromkeys(paths))[:_MAX_NAMES]
+        marks = ", ".join("?" * len(asked))
+        rows = self._rows(f"SELECT path FROM files WHERE path IN ({marks}) AND skipped = ''", *asked)  # noqa: S608
+        known = {path for (path,) in rows}
+        return [path for path in asked if path in known]
+
     def language_of(self, path: str) -> str:
         """The language id of a file; empty if the index has none of that name."""
         found = self._rows("SELECT language FROM files WHERE path = ? AND skipped = ''", path)
@@ -283,7 +291,10 @@ class Database:
         marks = ", ".join("?" * len(asked))
         sql = f"{_DEFINITION} WHERE {column} IN ({marks}) ORDER BY d.file, d.start_line, d.id LIMIT ?"
         rows = self._connection.execute(sql, (*asked, limit))
-        return [Definition(*(*row[:10], tuple(json.loads(row[10])), row[11])) for row in rows]
+        # Most have none, and loading costs as much as all the rest of a row.
+        return [
+            Definition(*(*row[:10], tuple(json.loads(row[10])) if row[10] != "[]" else (), row[11])) for row in rows
+        ]
 
     def _rows(self, sql: str, *values: object) -> list[Any]:
         return self._connection.execute(sql, values).fetchall()

@@ -32,6 +32,8 @@ class Lookup:
         self._cursor = cursor
         self._files: dict[tuple[str, str], list[str]] = {}
         self._in_file: dict[str, list[Definition]] = {}
+        self._imported: dict[Imported, list[Definition]] = {}
+        self._named: dict[str, list[Definition]] = {}
 
     # --- files ----------------------------------------------------------------------------------------------
 
@@ -57,9 +59,13 @@ class Lookup:
 
     def imported(self, one: Imported) -> list[Definition]:
         """What an imported name is; for a whole module, or all of it, what stands at its top."""
-        if one.name in ("", "*"):
-            return self.top_of(self.files_of(one.module))
-        return self._exported(one.module, one.name, one.local, self._cursor.path, _MAX_STEPS)
+        if one not in self._imported:
+            self._imported[one] = (
+                self.top_of(self.files_of(one.module))
+                if one.name in ("", "*")
+                else self._exported(one.module, one.name, one.local, self._cursor.path, _MAX_STEPS)
+            )
+        return self._imported[one]
 
     def top_of(self, files: Iterable[str]) -> list[Definition]:
         """What files define at their top."""
@@ -74,6 +80,11 @@ class Lookup:
 
     def named(self, name: str) -> list[Definition]:
         """What a name means here: what is imported under it, or known without an import, the likeliest first."""
+        if name not in self._named:
+            self._named[name] = self._look_up(name)
+        return self._named[name]
+
+    def _look_up(self, name: str) -> list[Definition]:
         for one in self._cursor.imports:
             if one.local == name and (found := self.imported(one) if one.name else []):
                 return found

@@ -71,7 +71,7 @@ def _python(database: Database, path: PurePosixPath, module: str) -> Iterator[st
     else:
         bases = [above + below for above in _folders_up(path) for below in _SOURCE_FOLDERS]
     ends = (".py", "/__init__.py", ".pyi", "/__init__.pyi") if rest else ("__init__.py", "__init__.pyi")
-    found = [base + rest + end for base in bases for end in ends if database.has_file(base + rest + end)]
+    found = database.known_files(base + rest + end for base in bases for end in ends)
     yield from found
     if not found and not dots:
         yield from _by_suffix(database, path, rest.split("/"), lambda file: file.endswith((".py", ".pyi")))
@@ -84,24 +84,24 @@ def _script(database: Database, path: PurePosixPath, module: str) -> Iterator[st
     parts = [part for part in module.split("/") if part]
     is_alias = module.startswith(("@/", "~", "#", "$", "src/", "/"))
     if is_alias or len(parts) > 1:
-        for above in _folders_up(path):
-            found = list(_script_files(database, above + module)) if not is_alias or module.startswith("src/") else []
-            yield from found
+        if not is_alias or module.startswith("src/"):
+            yield from _script_files(database, *(above + module for above in _folders_up(path)))
         rest = parts[1:] if is_alias and parts[0] != "src" else parts
         yield from _by_suffix(database, path, rest, lambda file: file.endswith(_SCRIPT_ENDS))
     # A package of the same repository: `packages/NAME/src/index.ts`.
-    for end in ("src/index", "index", "lib/index"):
-        for above in _folders_up(path)[1:]:
-            yield from _script_files(database, f"{above}{parts[-1]}/{end}" if parts else "")
+    if parts:
+        homes = [f"{above}{parts[-1]}" for above in _folders_up(path)[1:]]
+        yield from _script_files(database, *(f"{home}/{end}" for home in homes for end in ("src/index", "lib/index")))
 
 
-def _script_files(database: Database, place: str) -> Iterator[str]:
-    stem, dot, end = place.rpartition(".")
-    # A compiled file's name stands for its source: `./user.js` is user.ts.
-    stems = [stem] if dot and f".{end}" in _SCRIPT_ENDS else []
-    for candidate in (place, *(name + end for name in (place, *stems, f"{place}/index") for end in _SCRIPT_ENDS)):
-        if database.has_file(candidate):
-            yield candidate
+def _script_files(database: Database, *places: str) -> list[str]:
+    wanted: list[str] = []
+    for place in places:
+        stem, dot, end = place.rpartition(".")
+        # A compiled file's name stands for its source: `./user.js` is user.ts.
+        stems = [stem] if dot and f".{end}" in _SCRIPT_ENDS else []
+        wanted += [place, *(name + end for name in (place, *stems, f"{place}/index") for end in _SCRIPT_ENDS)]
+    return database.known_files(wanted)
 
 
 def _rust(database: Database, path: PurePosixPath, module: str) -> Iterator[str]:
@@ -133,7 +133,7 @@ def _rust_files(database: Database, folder: PurePosixPath, parts: Sequence[str])
     for count in range(len(parts), -1, -1):
         place = "/".join((folder.as_posix(), *parts[:count])).removeprefix("./")
         ends = (".rs", "/mod.rs", *(f"/{end}.rs" for end in _CRATE_FILES))
-        yield from (place + end for end in ends if database.has_file(place + end))
+        yield from database.known_files(place + end for end in ends)
 
 
 def _go(database: Database, path: PurePosixPath, module: str) -> Iterator[str]:
@@ -162,7 +162,7 @@ def _dotted(database: Database, path: PurePosixPath, module: str) -> Iterator[st
 def _include(database: Database, path: PurePosixPath, module: str) -> Iterator[str]:
     """C's ``#include``, Ruby's ``require``, a shell's ``source``: a path, from here or from somewhere."""
     near = _joined(path.parent, module)
-    yield from (file for file in (near, near + path.suffix) if database.has_file(file))
+    yield from database.known_files((near, near + path.suffix))
     parts = [part for part in module.split("/") if part not in ("", ".", "..")]
     if parts:
         stem = parts[-1].partition(".")[0]

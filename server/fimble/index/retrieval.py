@@ -8,7 +8,6 @@ each source with a weight of its own, and packed into the budget.
 from __future__ import annotations
 
 from fimble.index.candidates import Piece, Place, at_members, at_names
-from fimble.index.cursor import Cursor
 from fimble.index.database import Database
 from fimble.index.packing import Packing, Ranked
 from fimble.index.source import Sources
@@ -23,7 +22,7 @@ def retrieve(database: Database, sources: Sources, question: Retrieve) -> list[F
 
     Raises sqlite3.Error if the database is damaged.
     """
-    place = Place(question, Cursor(question), database, sources)
+    place = Place(database, sources, question)
     return Packing(sources, question.budget_chars, question.text).snippets(ranked(place))
 
 
