@@ -36,6 +36,13 @@ def test_an_installed_wheel_finds_its_models(home: Path, tmp_path: Path) -> None
         [*fimble, "engine", "start", "--json"], env=env, cwd=tmp_path, capture_output=True, check=True
     )
     assert json.loads(done.stdout)["model_path"] == path
+    code = "import fimble.syntax as s; print(s.__file__, len(s.outline('def f(): pass', 'python').definitions))"
+    told = subprocess.run(
+        [sys.executable, "-c", code], env=env, cwd=tmp_path, capture_output=True, check=True, text=True
+    )
+    syntax, count = told.stdout.split()
+    assert Path(syntax).is_relative_to(site)
+    assert count == "1"  # the query files have come along
 
 
 def test_a_checkout_finds_its_models() -> None:

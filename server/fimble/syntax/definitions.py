@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fimble.syntax.docs import Above, summary
 from fimble.syntax.evident import base_names, made_type, type_name
-from fimble.syntax.symbols import CALLABLES, HOLDERS, Binding, Definition, DefinitionKind
+from fimble.syntax.symbols import CALLABLES, HOLDERS, VALUES, Binding, Definition, DefinitionKind
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -27,12 +27,17 @@ _SCOPE = "scope"
 _INHERITS = "inherits"
 _NOT_DEFINING = frozenset({_SCOPE, _INHERITS})
 _LOCAL = "local"
-_VALUES = frozenset({DefinitionKind.VARIABLE, DefinitionKind.CONSTANT, DefinitionKind.FIELD})
-_FOLD = re.compile(r"[ \t\f]*[\r\n]\s*")
-_CONSTANT = re.compile(r"_*[A-Z][A-Z0-9_]*\Z")
+_NO_SCOPE_WITHOUT_BODY = frozenset({DefinitionKind.FIELD, DefinitionKind.TYPE, DefinitionKind.MACRO})
+_FOLD = re.compile(r"(?<=[(\[])\s*[\r\n]\s*|,?\s*[\r\n]\s*(?=[)\]])")
+_BREAK = re.compile(r"[ \t\f]*[\r\n]\s*")
+_WORD = re.compile(r"[$@]?\w+\Z")
+_CONSTANT = re.compile(r"_*[A-Z][A-Z0-9_]+\Z")
 
 #: Roles that another of the same name outdoes: `const f = () => 1` is a function.
 _SAYS_LITTLE = {"local": -1, "variable": 0, "field": 0, "constant": 0, "type": 1}
+
+_NAME_MARKS = ":\"'` "
+_CLOSING = re.compile(r"[ \t]+#*\s*\Z|\s+\Z")
 
 Match = tuple[str, Mapping[str, list["Node"]]]
 
@@ -75,24 +80,30 @@ def _found(matches: Iterable[Match], text: Encoded) -> tuple[list[_Found], dict[
             continue
         node, name = nodes[role][0], nodes["name"][0]
         start, end = text.span(node)
-        name_start = text.offset(name.start_byte)
         role = role.removeprefix("definition.")
-        written = text.text(name)
+        name_start, name_end = text.span(name)
+        written = text.source[name_start:name_end]
+        if not written.isidentifier():
+            written, name_start = _bare(written, name_start)
         one = _Found(start, end, role, written, name_start, nodes, node)
         key = name_start, role in _NOT_DEFINING
         # Several patterns may see the same name; the one that says most about it counts.
         if written and (key not in found or one.rank > found[key].rank):
             found[key] = one
-    return sorted(found.values(), key=lambda one: (one.start, -one.end)), outer
+    return sorted(found.values(), key=lambda one: (one.start, -one.end, one.name_start)), outer
 
 
 class _Open(NamedTuple):
+    start: int
     end: int
     kind: DefinitionKind | None
     """None for a scope, which is like a class."""
     path: str
     holder: str
     """The path of the innermost class around."""
+
+
+_TOP = _Open(0, 0, DefinitionKind.MODULE, "", "")
 
 
 class _Sorting:
@@ -110,7 +121,9 @@ class _Sorting:
         for one in found:
             while around and around[-1].end <= one.start:
                 around.pop()
-            inside = around[-1] if around else _Open(0, DefinitionKind.MODULE, "", "")
+            inside = around[-1] if around else _TOP
+            if (inside.start, inside.end) == (one.start, one.end):  # `var a, b int` are two, side by side
+                inside = around[-2] if len(around) > 1 else _TOP
             if one.role == _LOCAL:
                 self._bind(one)
             elif one.role in _NOT_DEFINING:
@@ -118,10 +131,11 @@ class _Sorting:
                 if one.role == _INHERITS:
                     continue
                 path = f"{inside.path}.{_last(one.name)}" if inside.path else _last(one.name)
-                around.append(_Open(one.end, None, path, path))
+                around.append(_Open(one.start, one.end, None, path, path))
             else:
                 self._define(one, inside, around)
-        self._definitions.sort(key=lambda one: (one.start, -one.end))
+        self._definitions.sort(key=lambda one: (one.start, -one.end, one.name_start))
+        self._bindings.sort(key=lambda one: one.offset)
         return self._with_bases(), self._bindings, {one.name_start for one in found if one.role not in _NOT_DEFINING}
 
     def _define(self, one: _Found, inside: _Open, around: list[_Open]) -> None:
@@ -130,12 +144,17 @@ class _Sorting:
             self._bind(one)
             return
         definition = self._definition(one, kind, container)
+        if kind is DefinitionKind.FIELD and inside.kind in CALLABLES and not definition.type:
+            definition = _replace(definition, type=self._type_of_name(one, inside.start))
         if kind is DefinitionKind.FIELD and not self._is_new(definition):
             return
         self._definitions.append(definition)
         holder = definition.path if kind in HOLDERS else inside.holder
-        if kind is not DefinitionKind.FIELD:
-            around.append(_Open(one.end, kind, definition.path, container if kind is DefinitionKind.METHOD else holder))
+        opens = kind not in _NO_SCOPE_WITHOUT_BODY or "body" in one.nodes
+        if opens and not (around and (around[-1].start, around[-1].end) == (one.start, one.end)):
+            around.append(
+                _Open(one.start, one.end, kind, definition.path, container if kind is DefinitionKind.METHOD else holder)
+            )
 
     def _place(self, one: _Found, inside: _Open) -> tuple[DefinitionKind | None, str]:
         """Its kind and its container; no kind for what is local."""
@@ -144,14 +163,18 @@ class _Sorting:
             return kind, inside.holder
         if given := one.nodes.get("container"):
             name = _last(type_name(self._text.text(given[0])) or self._text.text(given[0]))
+            if inside.kind is DefinitionKind.MODULE and inside.path:
+                name = f"{inside.path}.{name}"
             return DefinitionKind.METHOD if kind is DefinitionKind.FUNCTION else kind, name
-        if kind in _VALUES:
-            if inside.kind in CALLABLES or (kind is not DefinitionKind.FIELD and inside.kind in _VALUES):
+        if kind in VALUES:
+            if inside.kind in CALLABLES or (kind is not DefinitionKind.FIELD and inside.kind in VALUES):
                 return None, ""
             if is_member and kind is DefinitionKind.VARIABLE:
                 kind = DefinitionKind.FIELD
             elif kind is DefinitionKind.VARIABLE and _CONSTANT.match(one.name):
                 kind = DefinitionKind.CONSTANT
+        elif kind in HOLDERS and inside.kind in VALUES:  # `struct S { ... } s;`
+            return kind, inside.path.rpartition(".")[0]
         elif kind is DefinitionKind.FUNCTION and is_member:
             kind = DefinitionKind.METHOD
         return kind, inside.path
@@ -178,7 +201,7 @@ class _Sorting:
         body_start = self._text.offset(body[0].start_byte) if body else end
         first, comment = self._above.before(start)
         doc = self._docs.get(body_start, "") if body else ""
-        is_line = not body and kind in _VALUES
+        told = self._line if not body and kind in VALUES else self._header
         return Definition(
             name=one.name,
             kind=kind,
@@ -187,25 +210,38 @@ class _Sorting:
             end=end,
             name_start=one.name_start,
             body_start=body_start,
-            signature=self._line(start, end) if is_line else self._header(start, body_start, one.name_start),
-            doc=summary(doc or comment),
+            signature=told(start, body_start, one.name_start),
+            doc=summary(doc or comment) if doc or comment else "",
             bases=self._bases_of(one),
             type=self._type_of(one, container),
         )
 
-    def _line(self, start: int, end: int) -> str:
-        return re.split(r"[\r\n]", self._text.source[start : min(end, start + _MAX_LINE)], maxsplit=1)[0].strip()
+    def _line(self, start: int, end: int, name_start: int) -> str:
+        written = self._above.without(self._text.source, start, min(end, start + _MAX_HEADER), name_start)
+        return re.split(r"[\r\n]", written.strip(), maxsplit=1)[0][:_MAX_LINE].rstrip()
 
     def _header(self, start: int, end: int, name_start: int) -> str:
         written = self._above.without(self._text.source, start, min(end, start + _MAX_HEADER), name_start)
-        return _FOLD.sub(" ", written.strip())[:_MAX_SIGNATURE].rstrip()
+        written = written.strip()
+        if "\n" in written or "\r" in written:
+            written = _BREAK.sub(" ", _FOLD.sub("", written))
+        return written[:_MAX_SIGNATURE].rstrip()
 
     def _type_of(self, one: _Found, container: str) -> str:
         if (written := one.nodes.get("type")) and (name := type_name(self._cut(written[0]))):
-            return container.rpartition(".")[2] if name == "Self" else name
+            return container.rpartition(".")[2] if name in ("Self", "self") else name
         if value := one.nodes.get("value"):
             return made_type(self._cut(value[0]))
         return ""
+
+    def _type_of_name(self, one: _Found, since: int) -> str:
+        """The type of what a field is set to, if that is a parameter or a variable of the function around."""
+        value = one.nodes.get("value")
+        name = self._cut(value[0]).lstrip("$") if value else ""
+        if not _WORD.match(name):
+            return ""
+        known = (made for other, offset, made in reversed(self._bindings) if other == name and offset >= since)
+        return next(known, "")
 
     def _bases_of(self, one: _Found) -> tuple[str, ...]:
         return tuple(name for node in one.nodes.get("bases", ()) for name in base_names(self._cut(node, _MAX_HEADER)))
@@ -224,6 +260,15 @@ class _Sorting:
             else one
             for one in self._definitions
         ]
+
+
+def _bare(name: str, start: int) -> tuple[str, int]:
+    """A name and its start without quotes, the colon of a symbol, and what closes a heading."""
+    bare = _CLOSING.sub("", name) if name[-1:] in "# \t\r\n" else name
+    if bare[:1] in _NAME_MARKS:
+        stripped = bare.lstrip(_NAME_MARKS)
+        return stripped.rstrip(_NAME_MARKS), start + len(bare) - len(stripped)
+    return bare, start
 
 
 def _last(name: str) -> str:

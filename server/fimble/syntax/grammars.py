@@ -9,7 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tree_sitter import Parser
+    from tree_sitter import Language, Parser
 
 _log = logging.getLogger(__name__)
 
@@ -40,23 +40,39 @@ _GRAMMARS = {
     "yaml": "tree_sitter_yaml",
 }
 
+#: Grammars for outlines only: in prose there is nothing that a suggestion could break.
+_OUTLINE_GRAMMARS = {"markdown": "tree_sitter_markdown"}
+
 #: Documents in which a script or a style sheet is a text of its own.
 _HOSTS = frozenset({"html", "svelte", "vue"})
+
+#: What begins a line in C++ and never in C; both call their headers ``.h``.
+_CPP_LINE = re.compile(r"^[ \t]*(?:class[ \t]+\w+|namespace\b|template[ \t]*<|public:|private:)", re.MULTILINE)
 
 _REGION_START = re.compile(r"<(script|style)\b([^>]*)>", re.IGNORECASE)
 
 
 @cache
 def parser_for(language: str) -> Parser | None:
-    """The parser of a language id; None if there is no grammar for it, or none on this machine."""
-    module, _, function = _GRAMMARS.get(language, "").partition(":")
+    """The parser of a language id, for documents; None if there is no grammar for it, or none on this machine."""
+    grammar = grammar_for(language) if language in _GRAMMARS else None
+    if grammar is None:
+        return None
+    from tree_sitter import Parser
+
+    return Parser(grammar)
+
+
+@cache
+def grammar_for(language: str) -> Language | None:
+    """The grammar of a language id; None if there is none, or none on this machine."""
+    module, _, function = (_GRAMMARS | _OUTLINE_GRAMMARS).get(language, "").partition(":")
     if not module:
         return None
     try:
-        from tree_sitter import Language, Parser
+        from tree_sitter import Language
 
-        grammar = importlib.import_module(module)
-        return Parser(Language(getattr(grammar, function or "language")()))
+        return Language(getattr(importlib.import_module(module), function or "language")())
     except (ImportError, ValueError) as problem:  # a wheel is missing, or is of another generation
         _log.warning("No syntax for %s: %s", language, problem)
         return None
@@ -78,6 +94,24 @@ def region_at(language: str, source: str, offset: int) -> tuple[str, int, int]:
     if 0 <= end < offset:
         return language, 0, len(source)
     return _inner_language(opening), opening.end(), end if end >= 0 else len(source)
+
+
+def dialect(language: str, source: str) -> str:
+    """The language that a file is really in: a header that is taken for C may be C++."""
+    return "cpp" if language == "c" and _CPP_LINE.search(source) else language
+
+
+def regions(language: str, source: str) -> list[tuple[str, int, int]]:
+    """The languages, starts and ends of all scripts and styles in a text."""
+    if language not in _HOSTS:
+        return []
+    found, until = [], 0
+    for opening in _REGION_START.finditer(source):
+        if opening.start() >= until:
+            end = source.find(f"</{opening[1]}", opening.end())
+            until = end if end >= 0 else len(source)
+            found.append((_inner_language(opening), opening.end(), until))
+    return found
 
 
 def has_region_edge(text: str) -> bool:

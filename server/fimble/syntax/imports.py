@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _EVERYTHING = ("*", "*")
 _SEPARATOR = re.compile(r"::|\\|\.")
+_KEYWORDS = re.compile(r"^(?:use\s+)?(?:(?:function|const)\s+)?")
+_MAX_TREE = 5000
 _ALIAS = re.compile(r"\s+as\s+", re.IGNORECASE)
 
 
@@ -35,10 +37,14 @@ def imports(matches: Iterable[Mapping[str, list[Node]]], text: Encoded) -> list[
     for nodes in matches:
         start, end = text.span(nodes["import"][0])
         if "tree" in nodes:
-            for module, name, here in _branches("", text.text(nodes["tree"][0])[:5000]):
+            for module, name, here in _branches(
+                "", _KEYWORDS.sub("", text.text(nodes["tree"][0])[:_MAX_TREE]).rstrip("; \r\n")
+            ):
                 add(start, end, module, (name, here) if name else None, "" if name else here)
             continue
         module = _unquoted(text.text(nodes["module"][0]))
+        if "relative" in nodes and not module.startswith((".", "/")):
+            module = f"./{module}"
         alias = text.text(nodes["alias"][0]) if "alias" in nodes else ""
         if "all" in nodes:
             add(start, end, module, _EVERYTHING)
@@ -54,7 +60,16 @@ def imports(matches: Iterable[Mapping[str, list[Node]]], text: Encoded) -> list[
         for (start, module), (end, alias, names) in found.items()
         if module
     )
-    return sorted(made, key=lambda one: (one.start, one.end))
+    return _outermost(sorted(made, key=lambda one: (one.start, -one.end)))
+
+
+def _outermost(found: list[Import]) -> list[Import]:
+    """Without imports that are a part of another one of the same module: ``require`` in ``x = require "a"``."""
+    kept: list[Import] = []
+    for one in found:
+        if not (kept and one.end <= kept[-1].end and one.start > kept[-1].start and one.module == kept[-1].module):
+            kept.append(one)
+    return kept
 
 
 def split_path(path: str) -> tuple[str, str]:

@@ -7,20 +7,20 @@ however broken: what can be told is told.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fimble.syntax.definitions import definitions
 from fimble.syntax.docs import Above
 from fimble.syntax.encoded import Encoded
-from fimble.syntax.grammars import parser_for
+from fimble.syntax.grammars import dialect, regions
 from fimble.syntax.imports import imports
 from fimble.syntax.queries import Queries, queries_for
 from fimble.syntax.references import references
-from fimble.syntax.symbols import CALLABLES, HOLDERS, Definition, DefinitionKind, Import, Outline
+from fimble.syntax.symbols import VALUES, Definition, Import, Outline
 
 if TYPE_CHECKING:
-    from tree_sitter import Node, Parser
+    from tree_sitter import Language, Node
 
 #: Nothing larger is looked at: what a person writes is smaller, and what is generated is not worth its time.
 MAX_BYTES = 1_000_000
@@ -30,7 +30,6 @@ BUDGET_S = 0.5
 
 _CHUNK_BYTES = 65_536
 _MATCH_LIMIT = 4096
-_SELVES = ("self", "this")
 
 
 def outline(source: str, language: str, budget_s: float = BUDGET_S) -> Outline | None:
@@ -39,67 +38,43 @@ def outline(source: str, language: str, budget_s: float = BUDGET_S) -> Outline |
     None if the language is not known here, if the text is larger than `MAX_BYTES`, or if it takes this thread more
     than *budget_s* of computing.  Never raises, and may be called from any thread.
     """
-    queries, parser = queries_for(language), parser_for(language)
-    if queries is None or parser is None or len(source) > MAX_BYTES:
+    if len(source) > MAX_BYTES:
         return None
     until = time.thread_time() + budget_s
-    text = Encoded(source)
-    root = _parsed(parser, text.data, until)
-    if root is None or len(text.data) > MAX_BYTES:
+    whole = _outlined(source, dialect(language, source), until)
+    if whole is None:
         return None
-    return _outlined(text, root, queries, until)
-
-
-def enclosing(outline: Outline, offset: int) -> tuple[Definition, ...]:
-    """The definitions that *offset* is in, outermost first.  The offset right after one is in it, too."""
-    return tuple(one for one in outline.definitions if one.start <= offset <= one.end)
-
-
-def types_near(outline: Outline, offset: int) -> Mapping[str, str]:
-    """Names with an evident type at *offset*, and the last name of that type.
-
-    Those of the file, then fields of the class around, as ``self.name``, then parameters and local variables of the
-    functions around that stand before; a nearer one hides a farther one.  ``self`` and ``this`` are the class around.
-    """
-    around = enclosing(outline, offset)
-    found = {
-        one.name: one.type for one in outline.definitions if one.type and one.kind in _VALUES and not one.container
-    }
-    if holder := _holder(around):
-        path = holder.rpartition(".")[2]
-        fields = [one for one in outline.definitions if one.container == holder and one.type and one.kind in _VALUES]
-        for word in _SELVES:
-            found[word] = path
-            found.update({f"{word}.{one.name}": one.type for one in fields})
-    starts = [one.start for one in around if one.kind in CALLABLES]
-    ends = {one.start: one.end for one in outline.definitions if one.kind in CALLABLES and one not in around}
-    hidden = [(start, end) for start, end in ends.items() if starts and start > starts[0]]
-    for binding in outline.bindings:
-        if starts and starts[0] <= binding.offset < offset and not any(s <= binding.offset < e for s, e in hidden):
-            found[binding.name] = binding.type
-    return found
-
-
-_VALUES = frozenset({DefinitionKind.FIELD, DefinitionKind.VARIABLE, DefinitionKind.CONSTANT})
-
-
-def _holder(around: tuple[Definition, ...]) -> str:
-    """The path of the class around, which a method names even if it stands outside of it."""
-    for one in reversed(around):
-        if one.kind in HOLDERS:
-            return one.path
-        if one.kind is DefinitionKind.METHOD:
-            return one.container
-    return ""
+    parts = [(start, _outlined(source[start:end], inner, until)) for inner, start, end in regions(language, source)]
+    return _joined(whole, [(start, part) for start, part in parts if part is not None]) if parts else whole
 
 
 def _without_imported(defined: list[Definition], imported: list[Import]) -> list[Definition]:
     """Without variables that are names of modules: ``const fs = require("fs")``."""
     places = {one.start for one in imported}
-    return [one for one in defined if one.kind not in _VALUES or one.name_start not in places]
+    return [one for one in defined if one.kind not in VALUES or one.name_start not in places]
 
 
-def _parsed(parser: Parser, data: bytes, until: float) -> Node | None:
+def _joined(whole: Outline, parts: list[tuple[int, Outline]]) -> Outline:
+    """An outline with those of the scripts and styles in it."""
+    defined, imported = list(whole.definitions), list(whole.imports)
+    used, bound = list(whole.references), list(whole.bindings)
+    for by, part in parts:
+        defined += (_moved(one, by) for one in part.definitions)
+        imported += (replace(one, start=one.start + by, end=one.end + by) for one in part.imports)
+        used += (one._replace(offset=one.offset + by) for one in part.references)
+        bound += (one._replace(offset=one.offset + by) for one in part.bindings)
+    defined.sort(key=lambda one: (one.start, -one.end))
+    imported.sort(key=lambda one: one.start)
+    used.sort(key=lambda one: one.offset)
+    return Outline(tuple(defined), tuple(imported), tuple(used), tuple(sorted(bound, key=lambda one: one.offset)))
+
+
+def _moved(one: Definition, by: int) -> Definition:
+    places = {name: getattr(one, name) + by for name in ("start", "end", "name_start", "body_start")}
+    return replace(one, **places)
+
+
+def _parsed(grammar: Language, data: bytes, until: float) -> Node | None:
     from tree_sitter import Parser
 
     def read(byte: int, _point: tuple[int, int]) -> bytes:
@@ -110,13 +85,22 @@ def _parsed(parser: Parser, data: bytes, until: float) -> Node | None:
 
     # One of its own: while it waits for `read`, another thread could use the shared one.
     try:
-        tree = Parser(parser.language).parse(read, progress_callback=is_late)
+        tree = Parser(grammar).parse(read, progress_callback=is_late)
     except ValueError:  # how the binding says that is_late has ended it
         return None
     return tree.root_node
 
 
-def _outlined(text: Encoded, root: Node, queries: Queries, until: float) -> Outline | None:
+def _outlined(source: str, language: str, until: float) -> Outline | None:
+    queries = queries_for(language)
+    if queries is None:
+        return None
+    text = Encoded(source)
+    root = _parsed(queries.grammar, text.data, until)
+    return None if root is None else _told(text, root, queries, until)
+
+
+def _told(text: Encoded, root: Node, queries: Queries, until: float) -> Outline | None:
     from tree_sitter import QueryCursor
 
     # The binding's progress_callback of a cursor ends the process (0.26.1).  The limit keeps a query linear.

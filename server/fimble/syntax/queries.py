@@ -21,22 +21,41 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, NamedTuple
 
-from fimble.syntax.grammars import parser_for
+from fimble.syntax.grammars import grammar_for
 
 if TYPE_CHECKING:
-    from tree_sitter import Query
+    from tree_sitter import Language, Query
 
 #: Language id to its query files; a grammar that extends another is asked for what that has, too.
 _FILES = {
+    "c": ("c",),
+    "cpp": ("c", "cpp"),
+    "csharp": ("csharp",),
+    "css": ("css",),
     "go": ("go",),
+    "html": ("html",),
     "java": ("java",),
     "javascript": ("ecmascript", "javascript", "jsx"),
     "javascriptreact": ("ecmascript", "javascript", "jsx"),
+    "json": ("json",),
+    "jsonc": ("json",),
+    "lua": ("lua",),
+    "markdown": ("markdown",),
+    "php": ("php",),
     "python": ("python",),
+    "ruby": ("ruby",),
     "rust": ("rust",),
+    "shellscript": ("shellscript",),
+    "svelte": ("html",),
+    "toml": ("toml",),
     "typescript": ("ecmascript", "typescript"),
     "typescriptreact": ("ecmascript", "typescript", "jsx"),
+    "vue": ("html",),
+    "yaml": ("yaml",),
 }
+
+#: The ids of languages that have outlines.
+LANGUAGES = frozenset(_FILES)
 
 #: What stands between a name and what it is taken from, and where that is not so in all languages.
 _LINKS = frozenset({".", "::", "->", "?.", "!.", "?->", "&.", "\\"})
@@ -48,6 +67,7 @@ _ROLE = re.compile(r"@(definition\.\w+|local|scope|inherits|outer|import)\b")
 class Queries(NamedTuple):
     """What is asked of a language's trees."""
 
+    grammar: Language
     symbols: Query
     roles: tuple[str, ...]
     """What the match of a pattern is: ``definition.class``, ``import``, ...; empty for patterns of uses."""
@@ -59,18 +79,18 @@ class Queries(NamedTuple):
 @cache
 def queries_for(language: str) -> Queries | None:
     """The queries of a language id; None if it has none, or its grammar is not on this machine."""
-    parser = parser_for(language)
-    if language not in _FILES or parser is None or parser.language is None:
+    grammar = grammar_for(language)
+    if language not in _FILES or grammar is None:
         return None
     from tree_sitter import Query
 
     folder = files("fimble.syntax") / "queries"
     text = "\n".join((folder / f"{name}.scm").read_text("utf-8") for name in _FILES[language])
-    symbols, uses = Query(parser.language, text), Query(parser.language, text)
+    symbols, uses = Query(grammar, text), Query(grammar, text)
     encoded, roles = text.encode(), []
     for pattern in range(symbols.pattern_count):
         start, end = symbols.start_byte_for_pattern(pattern), symbols.end_byte_for_pattern(pattern)
         role = _ROLE.search(re.sub(r";[^\n]*", "", encoded[start:end].decode()))
         roles.append(role[1] if role else "")
         (uses if role else symbols).disable_pattern(pattern)
-    return Queries(symbols, tuple(roles), uses, _LINKS | _MORE_LINKS.get(language, frozenset()))
+    return Queries(grammar, symbols, tuple(roles), uses, _LINKS | _MORE_LINKS.get(language, frozenset()))

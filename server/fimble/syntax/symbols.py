@@ -31,6 +31,9 @@ class DefinitionKind(StrEnum):
 #: What has members: a function in one of these is a method, a variable a field.
 HOLDERS = frozenset({DefinitionKind.CLASS, DefinitionKind.INTERFACE, DefinitionKind.TYPE, DefinitionKind.ENUM})
 
+#: What has a value.
+VALUES = frozenset({DefinitionKind.FIELD, DefinitionKind.VARIABLE, DefinitionKind.CONSTANT})
+
 #: What has variables of its own.
 CALLABLES = frozenset({DefinitionKind.FUNCTION, DefinitionKind.METHOD})
 
@@ -60,8 +63,11 @@ class Definition:
 
     @property
     def path(self) -> str:
-        """Its name with those of what it belongs to."""
-        return f"{self.container}.{self.name}" if self.container else self.name
+        """Its name with those of what it belongs to, dots between them."""
+        name = self.name
+        if self.kind is DefinitionKind.MODULE:
+            name = name.replace("::", ".").replace("\\", ".")
+        return f"{self.container}.{name}" if self.container else name
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,10 @@
-(function_declaration name: (identifier) @name result: (_)? @type body: (block)? @body) @definition.function
+(package_clause (package_identifier) @name) @definition.module
+(function_declaration name: (identifier) @name result: [(parameter_list . (parameter_declaration type: (_) @type)) [(type_identifier) (pointer_type) (qualified_type) (generic_type)] @type]?
+  body: (block)? @body) @definition.function
 (method_declaration
   receiver: (parameter_list (parameter_declaration type: (_) @container))
   name: (field_identifier) @name
-  result: (_)? @type
+  result: [(parameter_list . (parameter_declaration type: (_) @type)) [(type_identifier) (pointer_type) (qualified_type) (generic_type)] @type]?
   body: (block)? @body) @definition.method
 
 (type_spec name: (type_identifier) @name type: (struct_type (field_declaration_list) @body)) @definition.class
@@ -16,7 +18,7 @@
   name: (type_identifier) @name
   type: (struct_type (field_declaration_list (field_declaration !name type: (_) @bases)))) @inherits
 (type_spec name: (type_identifier) @name type: (interface_type (type_elem (_) @bases))) @inherits
-(method_elem name: (field_identifier) @name result: (_)? @type) @definition.method
+(method_elem name: (field_identifier) @name result: [(parameter_list . (parameter_declaration type: (_) @type)) [(type_identifier) (pointer_type) (qualified_type) (generic_type)] @type]?) @definition.method
 
 (const_spec name: (identifier) @name type: (_)? @type) @definition.constant
 (var_spec name: (identifier) @name type: (_)? @type) @definition.variable
@@ -39,7 +41,6 @@
 [(identifier) (field_identifier) (type_identifier) (package_identifier)] @reference
 (call_expression function: [(identifier) @reference.call (selector_expression field: (field_identifier) @reference.call)])
 
-(package_clause (package_identifier) @defined)
 (parameter_declaration name: (identifier) @defined)
 (variadic_parameter_declaration name: (identifier) @defined)
 (short_var_declaration left: (expression_list (identifier) @defined))

@@ -1,3 +1,4 @@
+(package_declaration (_) @name) @definition.module
 (class_declaration
   name: (identifier) @name
   superclass: (_)? @bases

@@ -22,7 +22,8 @@
   (#eq? @self "self")) @definition.field
 
 (type_alias_statement
-  left: (type (identifier) @name)) @definition.type
+  left: (type . [(identifier) @name (generic_type . (identifier) @name)])
+  right: (type) @type) @definition.type
 
 (typed_parameter . (identifier) @name type: (type) @type) @local
 (typed_default_parameter name: (identifier) @name type: (type) @type) @local
@@ -58,6 +59,8 @@
 (as_pattern_target (identifier) @defined)
 (global_statement (identifier) @defined)
 (nonlocal_statement (identifier) @defined)
+
+(future_import_statement) @skipped
 
 (comment) @comment
 (decorator) @attribute

@@ -3,6 +3,7 @@
 (abstract_class_declaration name: (_) @name (class_heritage)? @bases body: (_) @body) @definition.class
 (interface_declaration name: (_) @name (extends_type_clause)? @bases body: (_) @body) @definition.interface
 (type_alias_declaration name: (_) @name value: (_) @value) @definition.type
+(type_alias_declaration name: (_) @name value: (object_type) @body) @definition.type
 (enum_declaration name: (_) @name body: (_) @body) @definition.enum
 (enum_body [(property_identifier) @name (enum_assignment name: (property_identifier) @name)] @definition.constant)
 (internal_module name: (_) @name body: (_) @body) @definition.module
