@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Fresh folders for settings, caches, logs, data and sockets; engines that were started in them are ended."""
+    """Fresh folders for settings, caches, logs, data and sockets; what was started in them is ended."""
     for name in ("config", "cache", "state", "data"):
         monkeypatch.setenv(f"XDG_{name.upper()}_HOME", str(tmp_path / name))
     for name in list(os.environ):
@@ -32,6 +32,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.setenv("XDG_RUNTIME_DIR", runtime)
         yield tmp_path
         from fimble.engine import launch
+        from fimble.index import endpoint
+        from fimble.index.launch import stop
 
         for found in launch.running_engines(Path(runtime) / "fimble"):
             launch.stop(found)
+        for path in endpoint.sockets(Path(runtime) / "fimble"):
+            stop(path)

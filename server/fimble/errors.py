@@ -7,10 +7,12 @@
     │ ├ ModelCorrupt
     │ ├ ModelNoFim
     │ └ ModelTooLarge
-    └ EngineError            the engine process is the problem; it is restarted with backoff
-      ├ EngineUnreachable
-      ├ EngineCrashed
-      └ EngineOverloaded
+    ├ EngineError            the engine process is the problem; it is restarted with backoff
+    │ ├ EngineUnreachable
+    │ ├ EngineCrashed
+    │ └ EngineOverloaded
+    └ WorkspaceError         the workspace index cannot answer now; suggestions do without other files
+      └ NoProject
 
 Every error carries a *fix*: what the user can do about it, in one sentence.  No suggestion is not an error,
 and a cancelled request is a finish reason.  Programmer errors are not in this tree: they propagate.
@@ -72,6 +74,14 @@ class EngineCrashed(EngineError):
 
 class EngineOverloaded(EngineError):
     """The engine has too much waiting; this request was refused rather than answered late."""
+
+
+class WorkspaceError(FimbleError):
+    """The index of the repository cannot be made, does not answer, or went away."""
+
+
+class NoProject(WorkspaceError):
+    """The folder is a home folder or a whole disk, whose files nobody wants to be read."""
 
 
 #: Names that travel over the wire (``error.type`` in an engine's answer) and come back as classes.

@@ -22,8 +22,17 @@ ENGINE_SERVER = (
 )
 
 INDEX_SERVER = (
-    *("index.server", "index.indexer", "index.crawl", "index.records", "index.secrets", "index.source"),
-    *("index.schema", "index.database", "index.terms", "index.retrieval"),
+    *(
+        "index.server",
+        "index.answers",
+        "index.child",
+        "index.indexer",
+        "index.crawl",
+        "index.records",
+        "index.secrets",
+        "index.source",
+    ),
+    *("index.reading", "index.schema", "index.database", "index.terms", "index.retrieval"),
 )
 
 #: From the ground up.  A layer is a row of rooms; a room is the names that begin its modules.  A module may

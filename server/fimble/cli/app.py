@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from fimble import __version__
-from fimble.cli import engine, models
+from fimble.cli import engine, index, models
 
 app = typer.Typer(
     name="fimble",
@@ -17,6 +17,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.add_typer(engine.app, name="engine")
+app.add_typer(index.app, name="index")
 app.add_typer(models.app, name="models")
 
 

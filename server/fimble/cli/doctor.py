@@ -20,7 +20,10 @@ from fimble.config import Loaded
 from fimble.engine import launch
 from fimble.engine.client import EngineClient
 from fimble.engine.wire import InfillRequest, Load, Tuning
-from fimble.errors import FimbleError
+from fimble.errors import FimbleError, NoProject
+from fimble.index.client import IndexClient
+from fimble.index.launch import IndexLauncher, settings_for
+from fimble.index.wire import Status
 from fimble.store import Store
 
 
@@ -66,6 +69,7 @@ def _findings() -> Iterator[Finding]:
     yield _folder("Socket folder", paths.runtime_dir)
     yield _folder("Log folder", paths.log_dir)
     yield _cache(loaded)
+    yield _index(loaded)
     yield from _model(loaded)
 
 
@@ -122,6 +126,29 @@ def _cache(loaded: Loaded) -> Finding:
         found=store.problem or f"{folder} does not keep what is written to it",
         fix="Make the folder writable, or delete it; until then nothing is remembered between sessions.",
     )
+
+
+def _index(loaded: Loaded) -> Finding:
+    if not loaded.config.index.enabled:
+        return Finding(what="Index", ok=True, found="switched off (index.enabled)")
+
+    async def ask() -> Status:
+        client = IndexClient(IndexLauncher(settings_for(Path.cwd(), loaded.config)))
+        try:
+            return await client.status()
+        finally:
+            await client.close()
+
+    try:
+        status = asyncio.run(ask())
+    except NoProject as failure:
+        return Finding(what="Index", ok=True, found=failure.message)
+    except FimbleError as failure:
+        return Finding(what="Index", ok=False, found=failure.message, fix=failure.fix)
+    progress = status.progress
+    fix = "Make room or the folder writable; `fimble index rebuild` then reads everything anew."
+    found = f"{status.root}: {progress.state}, {progress.files_total:,} files, {status.definitions:,} definitions"
+    return Finding(what="Index", ok=progress.state != "failed", found=f"{found} {progress.problem}".strip(), fix=fix)
 
 
 def _model(loaded: Loaded) -> Iterator[Finding]:

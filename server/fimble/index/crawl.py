@@ -29,6 +29,10 @@ _NEVER = frozenset({".git", ".hg", ".svn", ".jj", "node_modules", "__pycache__"}
 _FOLDER_MARKS = frozenset({"pyvenv.cfg", "CACHEDIR.TAG"})
 
 
+#: An ignore file that is larger is something else.
+_MAX_IGNORE_BYTES = 1_000_000
+
+
 class Candidate(NamedTuple):
     """A file that is to be in the index."""
 
@@ -98,7 +102,10 @@ class Crawl:
             rules = waiting.pop()
             folders = []
             for entry in self._entries(rules.prefix):
-                if not entry.is_dir(follow_symlinks=False):
+                if self._found >= self._max_files:
+                    self.skipped[f"everything beyond {self._max_files} files (index.max_files)"] = 1
+                    return
+                if not _is_folder(entry):
                     yield from self._file(entry, rules)
                 elif reason := self._why_not_enter(entry, rules):
                     self.skipped[reason] += 1
@@ -107,7 +114,7 @@ class Crawl:
             waiting += reversed(folders)
 
     def _below(self, entry: os.DirEntry[str], rules: _Rules) -> Iterator[Candidate]:
-        if not entry.is_dir(follow_symlinks=False):
+        if not _is_folder(entry):
             yield from self._file(entry, rules)
         elif not self._why_not_enter(entry, rules):
             yield from self._walk(self._inner(rules, entry.name))
@@ -163,7 +170,7 @@ class Crawl:
             return "language that is off (privacy.languages_off)"
         if info.st_size > self._max_bytes:
             return f"larger than {self._max_bytes // 1024} kB (index.max_file_kb)"
-        return f"more than {self._max_files} files (index.max_files)" if self._found >= self._max_files else ""
+        return ""
 
     def _outermost(self) -> _Rules:
         rules = _Rules("", ())
@@ -180,13 +187,19 @@ class Crawl:
 
 def _read_spec(files: list[Path]) -> pathspec.GitIgnoreSpec | None:
     """The patterns of these files; a line that is no pattern is passed over, as git does."""
-    patterns = []
+    lines: list[str] = []
     for file in files:
         with contextlib.suppress(OSError):
-            for line in file.read_bytes()[:1_000_000].decode("utf-8", "replace").removeprefix("\ufeff").split("\n"):
-                with contextlib.suppress(ValueError):
-                    patterns += pathspec.GitIgnoreSpec.from_lines([line]).patterns
-    return pathspec.GitIgnoreSpec([p for p in patterns if p.include is not None]) if patterns else None
+            text = file.read_bytes()[:_MAX_IGNORE_BYTES].decode("utf-8", "replace").removeprefix("\ufeff")
+            lines += [line for line in text.split("\n") if _is_pattern(line)]
+    return pathspec.GitIgnoreSpec.from_lines(lines) if lines else None
+
+
+def _is_pattern(line: str) -> bool:
+    try:
+        return any(pattern.include is not None for pattern in pathspec.GitIgnoreSpec.from_lines([line]).patterns)
+    except ValueError:
+        return False
 
 
 def _entry_of(folder: Path, name: str) -> os.DirEntry[str] | None:
@@ -195,6 +208,13 @@ def _entry_of(folder: Path, name: str) -> os.DirEntry[str] | None:
             return next((entry for entry in entries if entry.name == name), None)
     except OSError:
         return None
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError:
+        return False
 
 
 def _is_utf8(name: str) -> bool:

@@ -41,9 +41,9 @@ _MAX_DOC_CHARS = 200
 
 
 def read(root: Path, candidate: Candidate, max_bytes: int, known: FileStamp | None) -> FileRecord | FileStamp | str:
-    """What the index keeps of a file; only its stamp if it has the content that is *known*; a reason if it was not read.
+    """What the index keeps of a file; only its stamp if it has the content that is *known*.
 
-    A reason is kept, too, where it is about the content; the two that are not come back as text.
+    Text is the reason why it was not read.  A reason that is in the content itself is kept in a record.
     """
     try:
         data, info = read_bytes(root / candidate.path, max_bytes)
@@ -60,7 +60,7 @@ def read(root: Path, candidate: Candidate, max_bytes: int, known: FileStamp | No
     return _record(candidate.path, data, stamp)
 
 
-def skipped(path: str, stamp: FileStamp, reason: str) -> FileRecord:
+def left_out(path: str, stamp: FileStamp, reason: str) -> FileRecord:
     """What the index keeps of a file whose content it leaves out: that it need not be read again."""
     return FileRecord(path, language_of(path), FileStamp(stamp.mtime_ns, stamp.size, stamp.digest, reason))
 
@@ -68,13 +68,13 @@ def skipped(path: str, stamp: FileStamp, reason: str) -> FileRecord:
 def _record(path: str, data: bytes, stamp: FileStamp) -> FileRecord:
     source = decode(data)
     if source is None:
-        return skipped(path, stamp, BINARY)
+        return left_out(path, stamp, BINARY)
     text = Text(source)
     if _is_generated(text):
-        return skipped(path, stamp, GENERATED)
+        return left_out(path, stamp, GENERATED)
     language = language_of(path)
     if language in _DATA and len(source) > _MAX_DATA_CHARS:
-        return skipped(path, stamp, DATA)
+        return left_out(path, stamp, DATA)
     masked = mask(source, language)
     if masked != source:
         source, text = masked, Text(masked)
@@ -121,7 +121,7 @@ def _lines(text: Text, start: int, end: int) -> str:
 
 
 def _chunks(cuts: list[int], line_count: int) -> Iterator[tuple[int, int]]:
-    """Pieces of all lines: cut where definitions begin, if that leaves enough lines, and where a piece gets too long."""
+    """All lines in pieces: cut where definitions begin, if that leaves enough lines, and where one gets too long."""
     start = 0
     for cut in [*cuts, line_count]:
         if cut != line_count and cut - start < _MIN_CHUNK_LINES:

@@ -7,7 +7,6 @@ deleted: everything in it can be read again from the repository.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import sqlite3
@@ -33,7 +32,8 @@ CREATE TABLE files (
 );
 CREATE INDEX files_by_stem ON files (stem);
 CREATE TABLE definitions (
-    id INTEGER PRIMARY KEY, file INTEGER NOT NULL, name TEXT NOT NULL, kind TEXT NOT NULL, container TEXT NOT NULL, holder TEXT NOT NULL,
+    id INTEGER PRIMARY KEY, file INTEGER NOT NULL, name TEXT NOT NULL, kind TEXT NOT NULL,
+    container TEXT NOT NULL, holder TEXT NOT NULL,
     start_line INTEGER NOT NULL, body_line INTEGER NOT NULL, end_line INTEGER NOT NULL,
     signature TEXT NOT NULL, doc TEXT NOT NULL, bases TEXT NOT NULL, type TEXT NOT NULL
 );
@@ -63,18 +63,22 @@ def open_or_make(path: Path) -> sqlite3.Connection:
     """
     paths.make_private_dir(path.parent)
     if path.exists():
-        with contextlib.suppress(sqlite3.Error):
+        problem = ""
+        try:
             connection = connect(path)
-            if _is_usable(connection):
+            if (problem := _why_not(connection)) is None:
                 return connection
             connection.close()
-        _log.warning("the index %s is damaged or of another version; it is built anew", path.name)
+        except sqlite3.Error as error:
+            problem = f"is damaged ({error})"
+        if problem:
+            _log.warning("the index %s %s; it is built anew", path.name, problem)
         remove(path)
     # Made here, because SQLite would let others read it; its -wal and -shm files take over the mode.
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     connection = connect(path)
-    connection.executescript(f"BEGIN;{_TABLES}PRAGMA user_version = {SCHEMA};COMMIT;")
-    connection.execute("INSERT INTO meta VALUES ('fimble', ?)", (__version__,))
+    named = f"INSERT INTO meta VALUES ('fimble', '{__version__}');"  # noqa: S608
+    connection.executescript(f"BEGIN;{_TABLES}{named}PRAGMA user_version = {SCHEMA};COMMIT;")
     return connection
 
 
@@ -109,11 +113,14 @@ def remove(path: Path) -> None:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
-def _is_usable(connection: sqlite3.Connection) -> bool:
-    """Whether the tables are those of this version, and their first pages can be read."""
-    if connection.execute("PRAGMA user_version").fetchone() != (SCHEMA,):
-        return False
+def _why_not(connection: sqlite3.Connection) -> str | None:
+    """Why the database cannot be used, for the log; None if it can, empty if its making was not finished."""
+    version = connection.execute("PRAGMA user_version").fetchone()
+    if version == (0,):
+        return ""
+    if version != (SCHEMA,):
+        return "is of another version"
     made_by = connection.execute("SELECT value FROM meta WHERE key = 'fimble'").fetchone()
     for table in ("files", "definitions", "imports", "chunks", "words"):
         connection.execute(f"SELECT * FROM {table} ORDER BY rowid DESC LIMIT 1").fetchone()  # noqa: S608
-    return bool(made_by == (__version__,))
+    return None if made_by == (__version__,) else "is of another version"

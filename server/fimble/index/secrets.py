@@ -87,8 +87,16 @@ _LINE_END = re.compile(r"\r\n|\n|\r")
 
 def mask(text: str, language: str) -> str:
     """*text* with every secret in it replaced; its lines stay where they are."""
-    if "PRIVATE KEY" in text or "PuTTY" in text:
-        text = _PRIVATE_KEY.sub(_mask_block, text)
+    return mask_lines(mask_keys(text), language)
+
+
+def mask_keys(text: str) -> str:
+    """A whole file's *text* with every private key, which takes many lines, replaced."""
+    return _PRIVATE_KEY.sub(_mask_block, text) if "PRIVATE KEY" in text or "PuTTY" in text else text
+
+
+def mask_lines(text: str, language: str) -> str:
+    """Whole lines with every secret that stands on one line replaced."""
     spans = sorted(_suspect_lines(text))
     if not spans:
         return text

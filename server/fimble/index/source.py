@@ -6,10 +6,11 @@ import codecs
 import os
 import stat
 from collections import OrderedDict
-from collections.abc import Callable
 from pathlib import Path
 
 from fimble.index.database import Database, FileStamp
+from fimble.index.secrets import mask_keys, mask_lines
+from fimble.languages import language_of
 from fimble.text import Text
 
 #: As many bytes as git looks at to tell text from data (its buffer_is_binary).
@@ -62,12 +63,12 @@ def read_bytes(path: Path, max_bytes: int) -> tuple[bytes, os.stat_result]:
 class Sources:
     """Gives pieces of the repository's files, as they were when they were indexed, secrets masked."""
 
-    def __init__(self, root: Path, database: Database, mask: Callable[[str, str], str], max_bytes: int) -> None:
+    def __init__(self, root: Path, database: Database, max_bytes: int) -> None:
         self._root = root
         self._database = database
-        self._mask = mask
         self._max_bytes = max_bytes
         self._kept: OrderedDict[str, tuple[FileStamp, Text]] = OrderedDict()
+        """Without private keys; what stands on one line is masked when it is asked for."""
 
     def lines(self, path: str, start_line: int, end_line: int) -> str | None:
         """Some lines of a file, the last one's ending included; None if the file is not what was indexed any more."""
@@ -78,7 +79,7 @@ class Sources:
         if first >= end:
             return ""
         stop = text.line_start(end) if end < text.line_count else len(text)
-        return text.source[text.line_start(first) : stop]
+        return mask_lines(text.source[text.line_start(first) : stop], language_of(path))
 
     def _text(self, path: str) -> Text | None:
         known = self._database.stamp_of(path)
@@ -89,7 +90,7 @@ class Sources:
             source = self._read(path, known)
             if source is None:
                 return None
-            kept = known, Text(self._mask(source, self._database.language_of(path)))
+            kept = known, Text(mask_keys(source))
         self._kept[path] = kept
         if len(self._kept) > _KEPT_FILES:
             self._kept.popitem(last=False)

@@ -99,6 +99,12 @@ class FoundSnippets(msgspec.Struct, tag=True, kw_only=True, omit_defaults=True):
     """Whether the whole repository had been read by then."""
 
 
+class Order(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the index's server tells the process that reads files: to look at these paths, or at everything."""
+
+    paths: list[str] | None = None
+
+
 class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How far the indexing is."""
 

@@ -1,0 +1,47 @@
+"""Which file is being read, on disk: a grammar that ends its process on a file must not do so for ever."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from types import TracebackType
+
+#: How often a process may end while it reads one and the same file before the file is left out.  Twice may be
+#: chance: somebody killed it.
+_MAX_ENDS = 3
+
+
+class Reading:
+    """A note of one line beside the database: how often it was begun in a row, and the path."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        count, _, name = os.pread(self._file, 65536, 0).partition(b"\n")[0].partition(b" ")
+        self._ends = int(count) if count.isdigit() else 0
+        self._suspect = name.decode("utf-8", "replace")
+
+    def __enter__(self) -> Reading:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.end()
+        os.close(self._file)
+
+    def begin(self, path: str) -> bool:
+        """Note that *path* is read now; False if it ended the process too often."""
+        ends = self._ends if path == self._suspect else 0
+        if ends >= _MAX_ENDS:
+            return False
+        self._write(f"{ends + 1} {path}\n")
+        return True
+
+    def end(self) -> None:
+        """Note that it went well."""
+        self._write("\n")
+
+    def _write(self, line: str) -> None:
+        with contextlib.suppress(OSError):  # a full disk: then there is no note
+            os.pwrite(self._file, line.encode("utf-8"), 0)
