@@ -13,7 +13,6 @@ from fimble.index.crawl import Crawl
 from fimble.index.database import Database, FileRecord
 from fimble.index.records import read
 from fimble.index.retrieval import retrieve
-from fimble.index.secrets import mask
 from fimble.index.source import Sources
 from fimble.index.terms import terms
 from fimble.index.wire import Found, IndexSettings, Retrieve
@@ -51,7 +50,7 @@ def index_of(root: Path, file: Path, anew: bool) -> Database:
 
 def sources_of(root: Path, database: Database) -> Sources:
     """The texts of a project's files, as the index's process gives them."""
-    return Sources(root, database, mask, _MAX_FILE_KB * 1024)
+    return Sources(root, database, _MAX_FILE_KB * 1024)
 
 
 def ask(database: Database, sources: Sources, task: Row, budget_chars: int) -> tuple[list[Found], float]:

@@ -27,8 +27,8 @@ import sys
 import environment
 from context_projects import SETS
 
-#: What a prompt has room for (3/10 of it) with the bundled model's context of 1,024 tokens, in characters.
-DEFAULT_BUDGET_CHARS = 900
+#: What 3/10 of a prompt hold with the bundled model: 225 of 1,024 tokens, of 3.4 characters each.
+DEFAULT_BUDGET_CHARS = 760
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -36,10 +36,14 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", metavar="FOLDER", help="where context_tasks.py has put its tasks")
     parser.add_argument("--set", choices=list(SETS), default="tune", help="which projects; default: tune")
-    parser.add_argument("--budget-chars", type=_chars, default=DEFAULT_BUDGET_CHARS, metavar="N", help="default: %(default)s")
+    parser.add_argument(
+        "--budget-chars", type=_chars, default=DEFAULT_BUDGET_CHARS, metavar="N", help="default: %(default)s"
+    )
     parser.add_argument("--anew", action="store_true", help="build the indexes again")
     parser.add_argument("--write", action="store_true", help="write the tasks with their snippets")
-    parser.add_argument("--misses", type=int, default=0, metavar="N", help="show N tasks whose definition was not found")
+    parser.add_argument(
+        "--misses", type=int, default=0, metavar="N", help="show N tasks whose definition was not found"
+    )
     parser.add_argument("--json", action="store_true", help="the figures as JSON")
     return parser.parse_args(arguments)
 

@@ -9,7 +9,8 @@ from functools import cached_property
 
 from fimble.index.terms import identifiers, parts
 from fimble.index.wire import Retrieve
-from fimble.syntax.outline import enclosing, outline, types_near
+from fimble.syntax.around import enclosing, types_near
+from fimble.syntax.outline import outline
 from fimble.syntax.symbols import HOLDERS, Definition, Import, Outline
 
 #: Longer texts are read in two pieces, their head (imports) and what is around the cursor: 8 kB take 2 ms.
@@ -62,20 +63,24 @@ class Cursor:
         return self.text.find("\n", max(self.offset - _AROUND_CHARS, 0), self.offset) + 1
 
     @cached_property
+    def _window(self) -> str:
+        end = None if len(self.text) <= _MAX_CHARS else self.offset + _AROUND_CHARS // 4
+        return self.text[self._start : end]
+
+    @cached_property
     def outline(self) -> Outline:
         """Of what is around the cursor; offsets count from ``_start``."""
-        end = None if len(self.text) <= _MAX_CHARS else self.offset + _AROUND_CHARS // 4
-        return outline(self.text[self._start : end], self.language) or Outline()
+        return outline(self._window, self.language) or Outline()
 
     @cached_property
     def around(self) -> tuple[Definition, ...]:
         """The definitions that the cursor is in, outermost first."""
-        return enclosing(self.outline, self.offset - self._start)
+        return enclosing(self.outline, self.offset - self._start, self._window)
 
     @cached_property
     def types(self) -> Mapping[str, str]:
         """Names with an evident type here, and the last name of that type."""
-        return types_near(self.outline, self.offset - self._start)
+        return types_near(self._window, self.outline, self.offset - self._start)
 
     @cached_property
     def imports(self) -> list[Imported]:
@@ -123,7 +128,9 @@ class Cursor:
         found = _CHAIN.search(self._before[: len(self._before) - len(self.typed)])
         if found is None:
             return []
-        return [(name, mark == "(") for name, mark in _PART.findall(re.sub(r"(?<=[(\[])[^()\[\]]*(?=[)\]])", "", found[1]))]
+        return [
+            (name, mark == "(") for name, mark in _PART.findall(re.sub(r"(?<=[(\[])[^()\[\]]*(?=[)\]])", "", found[1]))
+        ]
 
     @cached_property
     def is_member(self) -> bool:

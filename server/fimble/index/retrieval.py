@@ -7,7 +7,10 @@ each source with a weight of its own, and packed into the budget.
 
 from __future__ import annotations
 
-from fimble.index.candidates import Piece, Place, at_members, at_names
+from collections.abc import Callable
+
+from fimble.index import candidates, elsewhere
+from fimble.index.candidates import Piece, Place
 from fimble.index.database import Database
 from fimble.index.packing import Packing, Ranked
 from fimble.index.source import Sources
@@ -15,6 +18,28 @@ from fimble.index.wire import Found, Retrieve
 
 #: The constant of the paper: how little a first place is worth more than a second.
 _K = 60
+
+Source = Callable[[Place], list[Piece]]
+
+#: What a source is worth where a name can begin, and where a member of something comes, which no import names.
+#: Tuned on the projects of scripts/context_projects.py that are for it.
+WEIGHTS: dict[Source, tuple[float, float]] = {
+    candidates.at_the_dot: (0.0, 5.0),
+    candidates.not_used_yet: (3.0, 1.0),
+    candidates.open_call: (1.5, 0.8),
+    candidates.of_types_near: (1.2, 1.5),
+    candidates.of_modules: (1.2, 0.5),
+    candidates.of_bases: (1.0, 0.8),
+    candidates.of_imported_classes: (0.8, 1.5),
+    candidates.used_near: (0.8, 0.5),
+    elsewhere.of_neighbours: (1.0, 0.5),
+    elsewhere.rare_names: (0.5, 0.5),
+    elsewhere.tests: (0.5, 0.5),
+    elsewhere.lexical: (0.5, 0.5),
+    elsewhere.edited: (0.5, 0.5),
+    elsewhere.callers: (0.4, 0.3),
+    elsewhere.alike: (0.3, 0.5),
+}
 
 
 def retrieve(database: Database, sources: Sources, question: Retrieve) -> list[Found]:
@@ -31,8 +56,9 @@ def ranked(place: Place) -> list[Ranked]:
     scores: dict[tuple[str, int, str], float] = {}
     first: dict[tuple[str, int, str], Piece] = {}
     best: dict[tuple[str, int, str], float] = {}
-    for source, weight in at_members() if place.cursor.is_member else at_names():
-        for rank, piece in enumerate(source(place), 1):
+    for source, weights in WEIGHTS.items():
+        weight = weights[place.cursor.is_member]
+        for rank, piece in enumerate(source(place) if weight else (), 1):
             if piece.path == place.cursor.path:
                 continue
             worth = weight / (_K + rank)
