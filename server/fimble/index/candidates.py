@@ -75,7 +75,7 @@ class Place:
 
 
 def pieces(found: Iterable[Definition], why: str) -> list[Piece]:
-    return [Piece(one.path, one.start_line, one.end_line, why, one) for one in found]
+    return [Piece(one.path, one.start_line, one.end_line, why, one) for one in found if one.kind not in _NEVER_WRITTEN]
 
 
 def fitting(place: Place, found: Iterable[Definition]) -> list[Definition]:
@@ -91,7 +91,9 @@ def _is_offered(one: Definition) -> bool:
 def _is_hidden(one: Definition) -> bool:
     """Whether it says that it is nobody else's business."""
     if one.language in _SAY_PUBLIC:
-        return not one.container and not one.signature.startswith(_SAY_PUBLIC[one.language])
+        # TypeScript's members are public unless they say otherwise.
+        is_said = one.language == "rust" or not one.container
+        return one.signature.startswith("private ") or (is_said and not one.signature.startswith(_SAY_PUBLIC[one.language]))
     return one.name.startswith("_") or one.signature.startswith("private ")
 
 

@@ -24,6 +24,9 @@ _MAX_BODY_LINES = 12
 
 _MIN_LINES_CHARS = 60
 
+#: More of a signature says little of what it is called with.
+_MAX_SIGNATURE_CHARS = 140
+
 _INDENT = "    "
 
 
@@ -70,11 +73,12 @@ class Packing:
         return [self._found(snippet) for snippet in self._snippets.values()]
 
     def _take_signature(self, one: Ranked, definition: Definition) -> bool:
-        signature = _shown(definition)
-        key = definition.container, signature
-        if not signature or key in self._signatures:
+        signature = shown(definition.signature)
+        # The first of several overloads speaks for them, and one of two copies of a file.
+        keys = {(definition.path, f"{definition.container}.{definition.name}"), (definition.container, signature)}
+        if not signature or keys & self._signatures:
             return False
-        self._signatures.add(key)
+        self._signatures |= keys
         lines = {(definition.start_line, 1): _indented(definition, signature)}
         if definition.container and (head := self._header(definition)):
             lines[head[0]] = head[1]
@@ -161,9 +165,12 @@ def _lines(text: str) -> list[str]:
     return lines[:-1] if lines and not lines[-1] else lines
 
 
-def _shown(definition: Definition) -> str:
-    """A signature as it is put into a prompt."""
-    return definition.signature.strip()
+def shown(signature: str) -> str:
+    """A signature as it is put into a prompt: a long list of parameters ends with three dots."""
+    if len(signature) <= _MAX_SIGNATURE_CHARS:
+        return signature.strip()
+    kept, comma, _ = signature[:_MAX_SIGNATURE_CHARS].rpartition(",")
+    return f"{kept}, ..." if comma and "(" in kept else ""
 
 
 def _indented(definition: Definition, signature: str) -> str:
