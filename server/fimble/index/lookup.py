@@ -149,6 +149,11 @@ class Lookup:
                 waiting += [each for each in self._base(base, one.path) if each.kind in HOLDERS]
         return [member for member in found if member.path != self._cursor.path]
 
+    def holder_of(self, member: Definition) -> Definition | None:
+        """The class that a member stands in, if that is in the same file."""
+        holders = [one for one in self.definitions_in(member.path) if one.kind in HOLDERS]
+        return next((one for one in holders if one.name == _holder(member)), None)
+
     def _members_elsewhere(self, one: Definition) -> list[Definition]:
         """Members that stand in other files than their class: Rust's ``impl``, Go's methods, C++."""
         members = self._database.members_of([one.name])

@@ -6,7 +6,7 @@ A snippet's lines stand in the order of their file, and the snippets in the orde
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from fimble.index.candidates import Piece
@@ -44,17 +44,23 @@ class _Snippet:
 
     path: str
     best: Ranked
-    lines: dict[tuple[int, int], str] = field(default_factory=dict)
+    lines: dict[int, str] = field(default_factory=dict)
 
     def text(self) -> str:
         return "".join(f"{line}\n" for _, line in sorted(self.lines.items()))
 
 
 class Packing:
-    """Snippets that grow until a budget of characters is used up; a snippet costs its file's name, too."""
+    """Snippets that grow until a budget of characters is used up; a snippet costs its file's name, too.
 
-    def __init__(self, sources: Sources, budget_chars: int, known: str) -> None:
+    *holder_of* gives the class that a member stands in, *known* is what the prompt has anyway.
+    """
+
+    def __init__(
+        self, sources: Sources, holder_of: Callable[[Definition], Definition | None], budget_chars: int, known: str
+    ) -> None:
         self._sources = sources
+        self._holder_of = holder_of
         self._left = budget_chars
         self._budget = budget_chars
         self._snippets: dict[str, _Snippet] = {}
@@ -76,22 +82,16 @@ class Packing:
         signature = shown(definition.signature)
         # The first of several overloads speaks for them, and one of two copies of a file.
         keys = {(definition.path, f"{definition.container}.{definition.name}"), (definition.container, signature)}
-        if not signature or keys & self._signatures:
+        if not signature or signature in self._known or keys & self._signatures:
+            return False
+        lines = {definition.start_line: _indented(definition, signature)}
+        holder = self._holder_of(definition) if definition.container else None
+        if holder is not None and (head := shown(holder.signature)):
+            lines[holder.start_line] = _indented(holder, head)
+        if not self._put(one, lines):
             return False
         self._signatures |= keys
-        lines = {(definition.start_line, 1): _indented(definition, signature)}
-        if definition.container and (head := self._header(definition)):
-            lines[head[0]] = head[1]
-        return self._put(one, lines)
-
-    def _header(self, definition: Definition) -> tuple[tuple[int, int], str] | None:
-        """The line that says which class a member is of."""
-        holder = definition.container.rpartition(".")[2]
-        snippet = self._snippets.get(definition.path)
-        for place, line in snippet.lines.items() if snippet else ():
-            if place[0] <= definition.start_line and place[1] == 0 and line.endswith(f" {holder}:"):
-                return place, line
-        return None
+        return True
 
     def _take_body(self, one: Ranked) -> None:
         definition = one.piece.definition
@@ -104,12 +104,11 @@ class Packing:
         if text is None or snippet is None:
             return
         lines = _lines(text)
-        old = snippet.lines.get((definition.start_line, 1), "")
+        old = snippet.lines.get(definition.start_line, "")
         cost = sum(len(line) + 1 for line in lines) - len(old) - 1
         if cost <= self._left // 2:
             self._left -= cost
-            snippet.lines.pop((definition.start_line, 1), None)
-            snippet.lines.update({(definition.start_line + at, 1): line for at, line in enumerate(lines)})
+            snippet.lines.update(dict(enumerate(lines, definition.start_line)))
 
     def _take_lines(self, one: Ranked, room: int) -> int:
         """Put in the first lines of a piece for which there is room; returns what they cost."""
@@ -119,18 +118,18 @@ class Packing:
         known = sum(line.strip() in self._known for line in lines if line.strip())
         if not lines or known * 2 > len(lines):
             return 0
-        chosen: dict[tuple[int, int], str] = {}
+        chosen: dict[int, str] = {}
         room -= 0 if piece.path in self._snippets else len(piece.path) + 2
         for at, line in enumerate(lines):
             room -= len(line) + 1
             if room < 0:
                 break
             if line.strip() or chosen:
-                chosen[piece.start_line + at, 1] = line
+                chosen[piece.start_line + at] = line
         before = self._left
         return before - self._left if chosen and self._put(one, chosen) else 0
 
-    def _put(self, one: Ranked, lines: dict[tuple[int, int], str]) -> bool:
+    def _put(self, one: Ranked, lines: dict[int, str]) -> bool:
         """Put lines into the snippet of their file, if all of them fit."""
         path = one.piece.path
         snippet = self._snippets.get(path)
@@ -151,7 +150,7 @@ class Packing:
         return Found(
             path=snippet.path,
             text=snippet.text(),
-            start_line=min(snippet.lines)[0],
+            start_line=min(snippet.lines),
             kind=definition.kind if definition else "chunk",
             why=best.piece.why,
             score=round(best.score, 5),

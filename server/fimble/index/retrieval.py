@@ -48,7 +48,8 @@ def retrieve(database: Database, sources: Sources, question: Retrieve) -> list[F
     Raises sqlite3.Error if the database is damaged.
     """
     place = Place(database, sources, question)
-    return Packing(sources, question.budget_chars, question.text).snippets(ranked(place))
+    packing = Packing(sources, place.lookup.holder_of, question.budget_chars, question.text)
+    return packing.snippets(ranked(place))
 
 
 def ranked(place: Place) -> list[Ranked]:
