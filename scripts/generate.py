@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Write the files that are made from the code: server/CONFIG.md, the table of all settings.
+"""Write what is made from the code: server/CONFIG.md, the table of all settings, and the same settings in the manifest
+of the VS Code extension (editors/vscode/package.json).
 
 python3 scripts/generate.py            write them
 python3 scripts/generate.py --check    only tell whether they are up to date (exit status 1 if not)
@@ -13,9 +14,11 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import environment
+import generate_vscode
 
 CONFIG_PAGE = environment.ROOT / "server" / "CONFIG.md"
 
@@ -122,6 +125,16 @@ def group_titles() -> dict[str, str]:
     return {name: (doc or name).rstrip(".") for name, doc in groups.items()}
 
 
+def generated() -> Iterator[tuple[Path, str]]:
+    """Every file that is generated, wholly or in part, and what must stand in it."""
+    from fimble import __version__
+
+    yield CONFIG_PAGE, config_page()
+    manifest = generate_vscode.MANIFEST
+    titles = {"": "General"} | group_titles()
+    yield manifest, generate_vscode.manifest(manifest.read_text("utf-8"), read_settings(), titles, __version__)
+
+
 def config_page() -> str:
     """The text of server/CONFIG.md."""
     settings = read_settings()
@@ -157,16 +170,17 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     if importlib.util.find_spec("fimble") is None:
         environment.become([__file__, *arguments])
-    page = config_page()
-    name = CONFIG_PAGE.relative_to(environment.ROOT)
-    if CONFIG_PAGE.is_file() and CONFIG_PAGE.read_text("utf-8") == page:
-        print(f"{name} is up to date.")
+    stale = [(path, text) for path, text in generated() if not (path.is_file() and path.read_text("utf-8") == text)]
+    names = ", ".join(str(path.relative_to(environment.ROOT)) for path, _ in stale)
+    if not stale:
+        print("All generated files are up to date.")
         return 0
     if options.check:
-        print(f"{name} is not what server/fimble/settings.py says any more.\nFix: python3 scripts/generate.py")
+        print(f"Not what server/fimble/settings.py says any more: {names}.\nFix: python3 scripts/generate.py")
         return 1
-    CONFIG_PAGE.write_text(page, "utf-8")
-    print(f"{name} was written.")
+    for path, text in stale:
+        path.write_text(text, "utf-8")
+    print(f"Written: {names}.")
     return 0
 
 

@@ -141,6 +141,14 @@ def resolve(model: str) -> Path:
     return path
 
 
+def display_name(model: str) -> str:
+    """What a person calls the model that the setting ``model`` names: its name, or its file's."""
+    if not model:
+        with contextlib.suppress(ModelNotFound):
+            return load().bundled.name
+    return Path(model).stem if model.endswith(".gguf") else model
+
+
 def echo_first(model: str) -> float:
     """See `Entry.echo_first`; *model* is the setting of that name."""
     known = load()

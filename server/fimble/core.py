@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 
 from fimble.text import Text
 
@@ -37,6 +38,8 @@ class Document:
     language: str
     version: int
     text: Text
+    file: Path | None = None
+    """Where it lies on disk, absolute; None if it does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,8 @@ class Snippet:
 
     filename: str
     text: str
+    why: str = field(default="", compare=False)
+    """Why it was chosen, in words for people."""
 
 
 _ids = itertools.count(1)
@@ -63,6 +68,8 @@ class Suggestion:
     """How likely it is accepted, from 0 to 1."""
     evidence: Mapping[str, float] = field(default_factory=dict, compare=False, repr=False)
     """What the confidence was told from; empty for what was shown before."""
+    written: tuple[tuple[str, float], ...] = field(default=(), compare=False, repr=False)
+    """The tokens that the model wrote for it, each with its probability; empty if another source made it."""
     id: int = field(default_factory=lambda: next(_ids))
 
 

@@ -58,7 +58,7 @@ async def new_client(home: Path) -> AsyncIterator[NewClient]:
 async def new_window(home: Path, tmp_path: Path) -> AsyncIterator[NewWindow]:
     """Makes and starts windows on the folder ``project``."""
     folder = tmp_path / "project"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     windows: list[Window] = []
 
     async def make(

@@ -37,10 +37,38 @@ def test_version(home: Path) -> None:
 
 def test_help_of_every_command(home: Path) -> None:
     """Every command explains itself."""
-    for command in ("", "lsp", "engine start", "engine stop", "engine status", "complete", "doctor", "models list"):
+    for command in (
+        "",
+        "lsp",
+        "engine start",
+        "engine stop",
+        "engine status",
+        "complete",
+        "doctor",
+        "models list",
+        "index status",
+    ):
         done = fimble(*command.split(), "--help")
         assert done.returncode == 0
         assert "Usage" in done.stdout
+
+
+def test_explain_says_what_the_model_is_told_and_why(home: Path, tmp_path: Path) -> None:
+    """Another file of the repository is in the prompt, with the reason; for people and as JSON."""
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "taxes.py").write_text("def value_added(prices, rate):\n    return [p * rate for p in prices]\n")
+    file = tmp_path / "prices.py"
+    file.write_text("from taxes import value_added\n\n\ndef gross(prices):\n    return \n")
+    done = fimble("complete", f"{file}:5:12", "--explain", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "taxes.py" in done.stdout
+    assert "likely to be taken" in done.stdout
+    told = as_json("complete", f"{file}:5:12", "--explain")["told"]
+    (snippet,) = (part for part in told if part["part"] == "snippet")
+    assert snippet["name"] == "taxes.py"
+    assert "value_added(prices, rate)" in snippet["text"]
+    assert snippet["tokens"] > 5
+    assert snippet["why"]
 
 
 def test_complete_prints_what_an_editor_would_show(home: Path, tmp_path: Path) -> None:

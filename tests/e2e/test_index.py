@@ -23,7 +23,7 @@ from fimble.index import endpoint
 from fimble.index.client import IndexClient
 from fimble.index.launch import IndexLauncher, repository_of, settings_for, stop
 from fimble.index.wire import Found, Retrieve, Status
-from fimble.settings import Config, IndexConfig
+from fimble.settings import Config, IndexConfig, PrivacyConfig
 
 NewClient = Callable[..., IndexClient]
 
@@ -359,6 +359,18 @@ def test_home_folders_and_disks_are_not_read(home: Path, monkeypatch: pytest.Mon
 def test_a_folder_in_a_repository_belongs_to_it(root: Path) -> None:
     """Windows on different folders of one repository share its index."""
     assert repository_of(root / "pkg") == repository_of(root) == root
+    assert settings_for(root / "pkg", Config()) == settings_for(root, Config())
+
+
+async def test_a_folder_keeps_out_what_it_kept_out_alone(new_client: NewClient, root: Path) -> None:
+    """Patterns that a window on a part of a repository has for its own folder count there."""
+    patterns = ("part1.py", "/part2.py", "deep/part3.py", "!/part1.py")
+    write(root, {"pkg/deep/part3.py": module(3), "part2.py": module(2)})
+    client = new_client(root / "pkg", Config(privacy=PrivacyConfig(exclude=patterns)))
+    await until_ready(client)
+    found = {one.path for n in (1, 2, 3) for one in await find(client, f"compute_part{n}(")}
+    assert "pkg/part1.py" in found
+    assert not found & {"pkg/part2.py", "pkg/deep/part3.py"}
 
 
 def test_the_socket_of_an_index_has_room(home: Path) -> None:

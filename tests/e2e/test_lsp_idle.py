@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import pytest
 from window import NewWindow, Window
@@ -54,12 +53,6 @@ async def evaluated_by_a_key(window: Window, uri: str, offset: int, key: str) ->
     return (await counters()).prompt_tokens_evaluated - before.prompt_tokens_evaluated
 
 
-def move_cursor(window: Window, uri: str, offset: int) -> None:
-    position = window.position(uri, offset)
-    at: dict[str, Any] = {"line": position.line, "character": position.character}
-    window.client.protocol.notify("fimble/didMoveCursor", {"textDocument": {"uri": uri}, "position": at})
-
-
 async def opened(new_window: NewWindow) -> tuple[Window, str]:
     """A window whose engine is up and whose user has been asked about the end of a file."""
     window = await new_window(settings=NO_ECHO)
@@ -86,7 +79,7 @@ async def test_a_pause_after_an_edit_pays_for_the_next_key(new_window: NewWindow
 async def test_a_cursor_that_moves_pays_for_the_next_key(new_window: NewWindow) -> None:
     """An editor that says where the cursor went gets the first key there as cheaply as the others."""
     window, uri = await opened(new_window)
-    move_cursor(window, uri, MIDDLE)
+    window.move_cursor(uri, MIDDLE)
     await until_quiet()
     assert await evaluated_by_a_key(window, uri, MIDDLE, "x") <= 2
 
@@ -96,7 +89,7 @@ async def test_going_back_costs_nothing(new_window: NewWindow) -> None:
     window, uri = await opened(new_window)
     end = len(HEAD + TAIL)
     await evaluated_by_a_key(window, uri, end, "y")
-    move_cursor(window, uri, MIDDLE)
+    window.move_cursor(uri, MIDDLE)
     await until_quiet()
     assert await evaluated_by_a_key(window, uri, end + 1, "z") <= 2
 
@@ -130,7 +123,7 @@ async def test_a_cursor_in_a_file_that_is_not_open(new_window: NewWindow, tmp_pa
     window, uri = await opened(new_window)
     elsewhere = (tmp_path / "b.py").as_uri()
     window.texts[elsewhere] = ""
-    move_cursor(window, elsewhere, 0)
+    window.move_cursor(elsewhere, 0)
     assert await evaluated_by_a_key(window, uri, len(HEAD + TAIL), "x") <= 2
 
 

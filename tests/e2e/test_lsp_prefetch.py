@@ -24,10 +24,9 @@ SOURCE = f"import os\n\n\ndef first(settings):\n{BODY}\n\ndef second(settings):\
 CURSOR = len(SOURCE) - 1
 START = "connection = open_database_connec"
 
-#: A machine that is busy with other things prepares nothing; the one that runs the tests may be.  Eager: the weights
-#: that ship hold a next line for less likely than `balanced` wants.
-FULL = {"engine": {"power": "full"}, "suggest": {"eagerness": "eager"}}
-SLOW = FULL | {"suggest": {"eagerness": "eager", "deadline_ms": 20000}}
+#: A machine that is busy with other things prepares nothing; the one that runs the tests may be.
+FULL = {"engine": {"power": "full"}}
+SLOW = FULL | {"suggest": {"deadline_ms": 20000}}
 
 
 async def first_item(window: Window, uri: str, offset: int) -> types.InlineCompletionItem:
@@ -49,9 +48,10 @@ async def prefetched(window: Window, count: int) -> dict[str, int]:
     return stats
 
 
-async def test_three_acceptances_in_a_row_wait_for_nothing(new_window: NewWindow) -> None:
+@pytest.mark.parametrize("eagerness", ["balanced", "eager"])
+async def test_three_acceptances_in_a_row_wait_for_nothing(new_window: NewWindow, eagerness: str) -> None:
     """The second and the third suggestion are there when the one before is accepted: from memory, nobody is asked."""
-    window = await new_window(settings=FULL)
+    window = await new_window(settings=FULL | {"suggest": {"eagerness": eagerness}})
     uri = window.open("a.py", SOURCE)
     offset = window.type(uri, CURSOR, START)
     item = await first_item(window, uri, offset)

@@ -13,15 +13,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-import editors
+from editor_neovim import install_neovim
+from editor_setup import EditorError
 
 
 @pytest.fixture(scope="session")
 def neovim() -> Path:
     """The path of a Neovim >= 0.12; it is installed beside the system's own when there is none."""
     try:
-        return editors.install_neovim()
-    except editors.EditorError as problem:  # a missing editor must not look like a passed test
+        return install_neovim()
+    except EditorError as problem:  # a missing editor must not look like a passed test
         pytest.fail(f"no Neovim to test in (`--ignore tests/editors` leaves these tests out): {problem}")
 
 

@@ -23,7 +23,7 @@ NewWindow = Callable[..., Awaitable["Window"]]
 class Window:
     """A window with the documents that were opened in it.  Positions are UTF-16 unless *encoding* says otherwise."""
 
-    def __init__(self, folder: Path, encoding: str = "utf-16", *, progress: bool = False) -> None:
+    def __init__(self, folder: Path, encoding: str = "utf-16", *, progress: bool = False, status: bool = False) -> None:
         self.folder = folder
         self.client = LanguageClient("test-window", "1")
         self.messages: list[str] = []
@@ -32,6 +32,8 @@ class Window:
         self.versions: dict[str, int] = {}
         self._encoding = encoding
         self._progress = progress
+        self._status = status
+        self.statuses: list[dict[str, Any]] = []
 
         @self.client.feature(types.WINDOW_SHOW_MESSAGE)  # type: ignore[untyped-decorator]
         def show(params: types.ShowMessageParams) -> None:
@@ -44,6 +46,10 @@ class Window:
         @self.client.feature(types.PROGRESS)  # type: ignore[untyped-decorator]
         def progressed(params: types.ProgressParams) -> None:
             self.progress.append(params.value)
+
+        @self.client.feature("fimble/status")  # type: ignore[untyped-decorator]
+        def status_changed(params: Any) -> None:
+            self.statuses.append(dict(params._asdict()))
 
     async def start(self, *args: str, settings: dict[str, Any] | None = None) -> types.InitializeResult:
         """Start the server and go through initialize and initialized."""
@@ -58,7 +64,12 @@ class Window:
         window = types.WindowClientCapabilities(work_done_progress=self._progress)
         document = types.TextDocumentClientCapabilities(inline_completion=types.InlineCompletionClientCapabilities())
         params = types.InitializeParams(
-            capabilities=types.ClientCapabilities(general=general, window=window, text_document=document),
+            capabilities=types.ClientCapabilities(
+                general=general,
+                window=window,
+                text_document=document,
+                experimental={"fimbleStatus": True} if self._status else None,
+            ),
             process_id=os.getpid(),
             root_uri=self.folder.as_uri(),
             initialization_options=settings,
@@ -112,6 +123,12 @@ class Window:
         character = len(before[line_start:].encode(codec)) // units[codec]
         return types.Position(line=before.count("\n"), character=character)
 
+    def move_cursor(self, uri: str, offset: int) -> None:
+        """Say that the cursor is at *offset* (fimble/didMoveCursor)."""
+        position = self.position(uri, offset)
+        at: dict[str, Any] = {"line": position.line, "character": position.character}
+        self.client.protocol.notify("fimble/didMoveCursor", {"textDocument": {"uri": uri}, "position": at})
+
     async def accept(self, uri: str, offset: int, item: types.InlineCompletionItem) -> int:
         """Put in an item that was shown at *offset* and run its command, as editors do; returns the new offset."""
         offset = self.type(uri, offset, str(item.insert_text))
@@ -146,6 +163,31 @@ class Window:
         """The server's counters."""
         answer = await asyncio.wait_for(self.client.protocol.send_request_async("fimble/stats", {}), 60)
         return dict(answer) if isinstance(answer, dict) else dict(answer._asdict())
+
+    async def explain(self, uri: str, offset: int) -> dict[str, Any]:
+        """What the server says of a place."""
+        params = {
+            "textDocument": {"uri": uri},
+            "position": self.client.protocol._converter.unstructure(self.position(uri, offset)),
+        }
+        answer = await asyncio.wait_for(self.client.protocol.send_request_async("fimble/explain", params), 60)
+        found: dict[str, Any] = _plain(answer)
+        return found
+
+    def save(self, uri: str) -> None:
+        """Write a document to disk, and tell the server."""
+        file = self.folder / uri.removeprefix(self.folder.as_uri() + "/")
+        file.write_text(self.texts[uri], "utf-8")
+        self.client.text_document_did_save(types.DidSaveTextDocumentParams(types.TextDocumentIdentifier(uri)))
+
+
+def _plain(value: Any) -> Any:
+    """What pygls made objects of, as JSON has it."""
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 class RawServer:

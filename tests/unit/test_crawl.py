@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -55,12 +54,9 @@ IGNORING = {
 }
 
 
-@pytest.mark.skipif(shutil.which("git") is None, reason="git says what is right")
 def test_ignore_files_mean_what_they_mean_to_git(tmp_path: Path) -> None:
     """Nested ignore files, negations and anchors: the walk finds the very files that git would track."""
     write(tmp_path, IGNORING)
-    (tmp_path / ".git").mkdir()
-    shutil.rmtree(tmp_path / ".git")
     subprocess.run(["git", "init", "-q", "."], cwd=tmp_path, check=True)
     (tmp_path / ".git/info/exclude").write_text("lib/\n")
     listing = subprocess.run(
@@ -69,6 +65,17 @@ def test_ignore_files_mean_what_they_mean_to_git(tmp_path: Path) -> None:
     tracked = {path for path in listing.stdout.split("\0") if path and not path.endswith("ignore")}
     assert len(tracked) > 5
     assert set(names(tmp_path)) == tracked
+
+
+def test_a_work_tree_shares_the_repositorys_excludes(tmp_path: Path) -> None:
+    """In a `git worktree`, whose .git is a file, info/exclude of the repository counts."""
+    run = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(tmp_path / "main")]
+    write(tmp_path, {"main/a.py": "", "main/b.py": ""})
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"], ["worktree", "add", "-q", "../tree"]):
+        subprocess.run([*run, *command], check=True, capture_output=True)
+    (tmp_path / "main/.git/info/exclude").write_text("c.py\n")
+    write(tmp_path, {"tree/c.py": ""})
+    assert names(tmp_path / "tree") == ["a.py", "b.py"]
 
 
 def test_fimbleignore_has_the_last_word(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_a_file_that_is_forgotten_leaves_nothing(path: Path) -> None:
         put(database, record("a.py", 7), record("b.py", 8))
         with database.transaction():
             database.remove("a.py")
-        assert database.definitions_in("a.py") == database.imports_of("a.py") == database.chunks_of("a.py") == []
+        assert [database.definitions_in("a.py"), database.imports_of("a.py"), database.chunks_of("a.py")] == [[]] * 3
         assert database.search(["name7"]) == []
         assert database.search(["name8"])
         assert database.frequencies(["name7"]) == {}

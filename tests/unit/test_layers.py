@@ -32,7 +32,7 @@ INDEX_SERVER = (
         "index.secrets",
         "index.source",
     ),
-    *("index.reading", "index.schema", "index.database", "index.terms", "index.retrieval"),
+    *("index.reading", "index.crash", "index.schema", "index.database", "index.terms", "index.retrieval"),
 )
 
 #: From the ground up.  A layer is a row of rooms; a room is the names that begin its modules.  A module may
@@ -76,6 +76,7 @@ OWNERS = {
     "llama_cpp": ("engine.llama",),
     "diskcache": ("store",),
     "tree_sitter": ("syntax",),
+    "detect_secrets": ("index.secrets",),
     "pygls": ("lsp",),
     "lsprotocol": ("lsp",),
     "aiohttp": ("engine.client",),
@@ -169,6 +170,9 @@ def test_imports_go_strictly_down(module: str) -> None:
         ("core", "config"),
         ("errors", "text"),
         ("lsp.server", "cli.app"),
+        ("index.client", "index.database"),
+        ("suggest.recipe", "index.retrieval"),
+        ("index.wire", "engine.wire"),
     ],
 )
 def test_the_rule_knows_a_wrong_import(importer: str, imported: str) -> None:
@@ -191,12 +195,25 @@ def test_every_owner_uses_what_it_owns(library: str) -> None:
     assert any(within(user, owner) for user in users for owner in OWNERS[library])
 
 
+@pytest.mark.parametrize("wanted", ["index.client", "index.launch"])
+def test_windows_ask_the_index_and_load_none_of_it(wanted: str) -> None:
+    """The window's side of the index loads nothing of the process that it asks: no SQLite, no syntax."""
+    import subprocess
+
+    code = f"import sys, fimble.{wanted}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    loaded = set(done.stdout.split())
+    assert f"fimble.{wanted}" in loaded
+    assert not loaded & {"sqlite3", "fimble.syntax", *(f"fimble.{module}" for module in INDEX_SERVER)}
+
+
 def test_windows_do_not_load_the_engine() -> None:
     """Importing what a window runs leaves llama.cpp, numpy and the HTTP server unloaded."""
     import subprocess
 
-    heavy = "{'llama_cpp', 'numpy', 'starlette', 'uvicorn', 'typer', 'rich', 'tree_sitter'}"
-    code = f"import sys, fimble.lsp.features, fimble.lsp.run; print({heavy} & set(sys.modules))"
+    heavy = "{'llama_cpp', 'numpy', 'starlette', 'uvicorn', 'typer', 'rich', 'tree_sitter', 'detect_secrets'}"
+    windows = "fimble.lsp.features, fimble.lsp.run, fimble.index.client"
+    code = f"import sys, {windows}; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "set()"
 

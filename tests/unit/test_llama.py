@@ -66,23 +66,23 @@ def test_control_tokens_end_an_answer_and_show_nothing(model: Model) -> None:
 
 
 def test_tokens_are_counted_where_they_are(new_context: NewContext) -> None:
-    """The cache says how many tokens each sequence holds, after adding, cutting, sharing and clearing."""
+    """The cache says how many tokens each sequence holds, after adding, cutting, copying and clearing."""
     context = new_context()
     evaluate(context, TOKENS[:100])
     assert (context.length(0), context.length(1)) == (100, 0)
     assert context.truncate(0, 70)
     assert context.length(0) == 70
-    context.share(0, 1, 50)
-    assert (context.length(0), context.length(1)) == (70, 50)
+    assert context.restore(1, context.save(0))
+    assert (context.length(0), context.length(1)) == (70, 70)
     context.clear(0)
-    assert (context.length(0), context.length(1)) == (0, 50)
+    assert (context.length(0), context.length(1)) == (0, 70)
 
 
-def test_a_shared_beginning_is_as_good_as_an_own_one(new_context: NewContext) -> None:
+def test_a_copied_beginning_is_as_good_as_an_own_one(new_context: NewContext) -> None:
     """What was computed for one sequence serves another, bit by bit."""
     context, fresh = new_context(), new_context()
     evaluate(context, TOKENS[:64])
-    context.share(0, 1, 64)
+    assert context.restore(1, context.save(0))
     evaluate(context, TOKENS[64:100], seq=1, start=64)
     evaluate(fresh, TOKENS[:64])
     evaluate(fresh, TOKENS[64:100], start=64)
@@ -126,20 +126,20 @@ def test_a_gap_is_an_error_and_not_the_end(new_context: NewContext) -> None:
 
 
 def test_a_full_cache_says_so(new_context: NewContext) -> None:
-    """When no cell is left, decode answers FULL; after freeing some it works again."""
+    """When a sequence has no cell left, decode answers FULL; after freeing some it works again."""
     context = new_context(n_ctx=256)
-    for seq in range(4):
-        evaluate(context, TOKENS[:64], seq=seq)
-    assert context.decode(TOKENS[64:65], 0, 64) is Decoded.FULL
-    context.clear(3)
-    assert context.decode(TOKENS[64:65], 0, 64) is Decoded.OK
+    evaluate(context, (TOKENS * 2)[:256])
+    assert context.decode(TOKENS[:1], 0, 256) is Decoded.FULL
+    assert context.truncate(0, 200)
+    assert context.decode(TOKENS[:1], 0, 200) is Decoded.OK
 
 
-def test_one_sequence_may_use_every_cell(new_context: NewContext) -> None:
-    """The cells belong to all sequences together: one long prompt is not limited to its share of them."""
-    context = new_context(n_ctx=1024, n_seq=4)
-    evaluate(context, TOKENS * 5)
-    assert context.length(0) == len(TOKENS) * 5 == 960
+def test_every_sequence_has_all_its_cells(new_context: NewContext) -> None:
+    """However many there are and however full the others: each holds as many tokens as was asked for."""
+    context = new_context(n_ctx=600, n_seq=3)
+    for seq in range(3):
+        evaluate(context, (TOKENS * 4)[:600], seq=seq)
+    assert [context.length(seq) for seq in range(3)] == [600] * 3
 
 
 def test_an_aborted_decode_computes_nothing_until_resumed(new_context: NewContext) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fimble import catalog
 from fimble.engine.llama import FimTokens, Model
-from fimble.engine.prompt import Prompt, render_completion, render_infill
+from fimble.engine.prompt import Prompt, account, render_completion, render_infill
 from fimble.engine.wire import CompletionRequest, ExtraFile, InfillRequest
 
 #: Loaded once for every example: hypothesis and function fixtures do not mix.
@@ -55,6 +55,19 @@ def test_a_prompt_and_its_answer_always_fit(request: InfillRequest, n_ctx: int) 
         assert prompt.n_predict <= request.n_predict
     else:  # as in llama-server: as much as there is room for
         assert prompt.n_predict > 0
+
+
+@given(requests, contexts)
+def test_what_a_prompt_is_made_of_adds_up(request: InfillRequest, n_ctx: int) -> None:
+    """The parts that people are told of are all of the prompt but its markers, and name what was left out."""
+    prompt = render(request, n_ctx)
+    parts = account(request, VOCAB, FIM, n_ctx)
+    markers = 3 + (VOCAB.bos is not None)
+    assert sum(part.tokens for part in parts) + markers == len(prompt.tokens)
+    assert [part.name for part in parts if part.part == "snippet"] == [extra.filename for extra in request.input_extra]
+    assert all(part.tokens >= 0 and part.left_out >= 0 for part in parts)
+    if any(part.left_out for part in parts):
+        assert prompt.truncated
 
 
 @pytest.mark.parametrize("n_ctx", [256, 512])

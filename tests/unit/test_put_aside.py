@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
 
 from fimble import catalog
 from fimble.engine.generator import Generator
@@ -19,10 +18,10 @@ N_CTX = 512
 
 
 class Engine:
-    def __init__(self, cache_bytes: int = 64_000_000, sequences: int = 2, cells: int = 2 * N_CTX) -> None:
+    def __init__(self, cache_bytes: int = 64_000_000) -> None:
         self.counters = Counters()
-        self.context = Context(MODEL, n_ctx=cells, n_seq=sequences, n_batch=64, threads=1, threads_batch=1)
-        self.generator = Generator(MODEL, self.context, N_CTX, sequences, self.counters, cache_bytes)
+        self.context = Context(MODEL, n_ctx=N_CTX, n_seq=2, n_batch=64, threads=1, threads_batch=1)
+        self.generator = Generator(MODEL, self.context, N_CTX, 2, self.counters, cache_bytes)
 
     def run(self, **request: Any) -> Timings:
         chunks: list[Any] = []
@@ -40,10 +39,9 @@ def file(n: int) -> dict[str, Any]:
     return {"input_prefix": text, "input_suffix": "\n", "session": f"file {n}", "n_predict": 2}
 
 
-@pytest.mark.parametrize("sequences", [2, 8], ids=["no free sequence", "no free cells"])
-def test_coming_back_evaluates_the_tail_only(sequences: int) -> None:
+def test_coming_back_evaluates_the_tail_only() -> None:
     """Six files in turn, where two fit: each is evaluated once, and then only what was typed since."""
-    engine = Engine(sequences=sequences)
+    engine = Engine()
     cold = [engine.run(**file(n), prompt="x = ").prompt_n for n in range(6)]
     assert min(cold) > 200
     for n in (0, 1, 2, 3, 4, 5, 0, 3):
@@ -104,18 +102,6 @@ def test_jumping_within_a_file_and_back() -> None:
     assert engine.counters.put_aside == 0
     engine.run(**back)
     assert engine.run(**there, prompt="abcd").prompt_n <= 4
-
-
-def test_a_state_that_does_not_fit_is_evaluated() -> None:
-    """When there are too few cells for what was put aside, the prompt is evaluated, and nothing breaks."""
-    engine = Engine(cells=512, sequences=3)
-    engine.run(**file(0))
-    engine.run(**file(1))
-    engine.run(**file(2))
-    whole = engine.run(**file(0))
-    assert whole.prompt_n <= 4
-    lengths = [engine.context.length(s.id) == len(s.tokens) for s in engine.generator.sequences]
-    assert all(lengths)
 
 
 def test_a_shelf_forgets_what_is_too_large_at_once() -> None:

@@ -130,7 +130,7 @@ def test_a_decode_is_shared_fairly() -> None:
 
 
 def test_a_shared_beginning_is_evaluated_once() -> None:
-    """A second window with the same snippets takes their cells, while the first one is still at work."""
+    """A second window with the same snippets goes on from a copy of them, while the first one is still at work."""
     engine = Engine()
     extra = [ExtraFile("a.py", CODE[:600])]
     first = Job(InfillRequest(input_extra=extra, prompt="x = ", n_predict=20, session="a"), lambda _item: None)

@@ -57,11 +57,17 @@ def complete(
     place: Annotated[str, typer.Argument(metavar="FILE:LINE:COLUMN", help="Where; both count from 1.")],
     model: Annotated[str, typer.Option(help="Use this model, whatever the settings say.")] = "",
     json: Annotated[bool, typer.Option("--json", help="Print everything that is known, as JSON.")] = False,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain", help="Show what the model is told, from where and why, and what speaks for an answer."
+        ),
+    ] = False,
 ) -> None:
     """Complete at one place of a file, and print what an editor would show there."""
     from fimble.cli.complete import run
 
-    raise typer.Exit(run(place, model, json))
+    raise typer.Exit(run(place, model, json, explain))
 
 
 @app.command()

@@ -4,6 +4,9 @@ Prefix and suffix are cut at the *anchor*, the start of the line where typing be
 are while the user types below it.  What was typed since goes after the middle token.  So the engine finds all
 but the last token or two of each prompt in its cache.
 
+Snippets of other files stand before all that, so they belong to the frame, too: what is found while the user types
+waits for a pause, in which the frame that has it is evaluated and takes over.
+
 A frame serves as long as it is true.  A new one is needed when the text above the anchor or after the cursor was
 edited, the cursor jumped, or too much was typed.  Earlier frames are kept for a while: who looks something up
 elsewhere and comes back finds the engine's cache as it was.  In idle moments the next frame is prepared *ahead*, so
@@ -14,7 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fimble.core import Document
+from fimble.core import Document, Snippet
 
 #: The most that a prompt takes from each side, in characters.  The engine cuts further, by tokens.
 _PREFIX_CHARS = 6000
@@ -48,11 +51,12 @@ class Window:
     suffix: str
     closers: str = ""
     """Auto-closed characters between the cursor and the suffix."""
+    snippets: tuple[Snippet, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Where a document's prompt is cut: the anchor, and prefix and suffix as they were when it was chosen."""
+    """What stands still in a document's prompt: the anchor, and prefix, suffix and snippets as they were then."""
 
     start: int
     anchor: int
@@ -60,10 +64,11 @@ class Frame:
     suffix: str
     at_end: bool
     """Whether the suffix reaches to the end of the file, so that text after it makes it untrue."""
+    snippets: tuple[Snippet, ...] = ()
 
     def window(self, source: str, offset: int, closers: str = "") -> Window:
         """The view of *source* at *offset* in this frame."""
-        return Window(self.prefix, source[self.anchor : offset], self.suffix, closers)
+        return Window(self.prefix, source[self.anchor : offset], self.suffix, closers, self.snippets)
 
 
 class Anchors:
@@ -71,22 +76,32 @@ class Anchors:
 
     def __init__(self, limit: int = 64) -> None:
         self._frames: dict[str, tuple[Frame, ...]] = {}
+        self._snippets: dict[str, tuple[Snippet, ...]] = {}
         self._limit = limit
 
     def window(self, document: Document, offset: int) -> Window:
         """The window at *offset*, in the frame that was used last of those that are still true, else in a new one."""
         source = document.text.source
-        frame, closers = self._true(document, offset) or (_new_frame(document, offset), "")
+        frame, closers = self._true(document, offset) or (self._new_frame(document, offset), "")
         self.adopt(document.uri, frame)
         return frame.window(source, offset, closers)
 
     def ahead(self, document: Document, offset: int) -> Frame | None:
         """The frame that the next keys at *offset* will need and do not have; None while they have a good one."""
         found = self._true(document, offset)
-        if found and offset - found[0].anchor < _AHEAD_CHARS:
+        wanted = self.snippets(document.uri)
+        if found and found[0].snippets == wanted and offset - found[0].anchor < _AHEAD_CHARS:
             return None
-        frame = _new_frame(document, offset)
-        return None if found and found[0].anchor == frame.anchor else frame
+        frame = self._new_frame(document, offset)
+        return None if found and (found[0].anchor, found[0].snippets) == (frame.anchor, wanted) else frame
+
+    def snippets(self, uri: str) -> tuple[Snippet, ...]:
+        """What a document's next frames begin with."""
+        return self._snippets.get(uri, ())
+
+    def want(self, uri: str, snippets: tuple[Snippet, ...]) -> None:
+        """Let a document's next frames begin with *snippets*; the present ones stay as they are."""
+        self._snippets[uri] = snippets
 
     def adopt(self, uri: str, frame: Frame) -> None:
         """Prefer *frame* from now on, as long as it is true."""
@@ -94,11 +109,15 @@ class Anchors:
         # Re-inserted at the end: the oldest is first.
         self._frames[uri] = (*others[-(_FRAMES_PER_DOCUMENT - 1) :], frame)
         if len(self._frames) > self._limit:
-            del self._frames[next(iter(self._frames))]
+            self.forget(next(iter(self._frames)))
 
     def forget(self, uri: str) -> None:
-        """Drop the frames of a closed document."""
+        """Drop what is known of a closed document."""
         self._frames.pop(uri, None)
+        self._snippets.pop(uri, None)
+
+    def _new_frame(self, document: Document, offset: int) -> Frame:
+        return _frame(document, offset, self.snippets(document.uri))
 
     def _true(self, document: Document, offset: int) -> tuple[Frame, str] | None:
         for frame in reversed(self._frames.get(document.uri, ())):
@@ -108,7 +127,7 @@ class Anchors:
         return None
 
 
-def _new_frame(document: Document, offset: int) -> Frame:
+def _frame(document: Document, offset: int, snippets: tuple[Snippet, ...]) -> Frame:
     text = document.text
     source = text.source
     anchor = text.line_start(text.line_of(offset))
@@ -124,7 +143,7 @@ def _new_frame(document: Document, offset: int) -> Frame:
     if end < len(source):
         line = text.line_start(text.line_of(end))
         end = line if line > offset else end
-    return Frame(start, anchor, source[start:anchor], source[offset:end], end == len(source))
+    return Frame(start, anchor, source[start:anchor], source[offset:end], end == len(source), snippets)
 
 
 def _still_true(frame: Frame, source: str, offset: int) -> str | None:

@@ -20,6 +20,7 @@ from fimble import __version__
 from fimble.engine import metrics
 from fimble.engine.job import Job
 from fimble.engine.outbox import Outbox
+from fimble.engine.prompt import account
 from fimble.engine.scheduler import Scheduler
 from fimble.engine.wire import (
     PROTOCOL,
@@ -66,6 +67,7 @@ class App:
             Route("/props", _Endpoint(self._props), methods=["GET"]),
             Route("/slots", _Endpoint(self._slots), methods=["GET"]),
             Route("/metrics", _Endpoint(self._metrics), methods=["GET"]),
+            Route("/account", _Endpoint(self._account), methods=["POST"]),
             Route("/infill", _Endpoint(self._infill), methods=["POST"]),
             Route("/completion", _Endpoint(self._completion), methods=["POST"]),
             Route("/v1/completions", _Endpoint(self._openai), methods=["POST"]),
@@ -102,7 +104,7 @@ class App:
             body = ErrorBody(code=503, message="Loading model", type="unavailable_error")
             await _json(send, 503, Health(status="loading model", progress=scheduler.progress, error=body))
         else:
-            await _json(send, 200, Health(status="ok"))
+            await _json(send, 200, Health(status="ok", n_ctx=scheduler.n_ctx))
 
     async def _props(self, _receive: Receive, send: Send) -> None:
         scheduler = self.scheduler
@@ -132,6 +134,14 @@ class App:
         processing, deferred = self.scheduler.load
         body = await asyncio.to_thread(metrics.render, self.scheduler.counters, processing, deferred)
         await _send_body(send, 200, body, metrics.CONTENT_TYPE)
+
+    async def _account(self, receive: Receive, send: Send) -> None:
+        request, model = await _body(receive, InfillRequest), self.scheduler.model
+        if model is None:
+            await self._health(receive, send)
+            return
+        parts = await asyncio.to_thread(account, request, model.vocab, model.fim, self.scheduler.n_ctx)
+        await _json(send, 200, parts)
 
     async def _infill(self, receive: Receive, send: Send) -> None:
         request = await _body(receive, InfillRequest)

@@ -17,7 +17,7 @@ import msgspec
 
 from fimble.engine.endpoint import Endpoint
 from fimble.engine.launch import Launcher
-from fimble.engine.wire import Chunk, ErrorAnswer, Health, InfillRequest, Props
+from fimble.engine.wire import Chunk, ErrorAnswer, Health, InfillRequest, PromptPart, Props
 from fimble.errors import MODEL_ERRORS, EngineCrashed, EngineError, EngineOverloaded, EngineUnreachable, FimbleError
 
 T = TypeVar("T")
@@ -45,6 +45,8 @@ class EngineClient:
     def __init__(self, launcher: Launcher, on_progress: Callable[[float], None] = lambda _share: None) -> None:
         self.launcher = launcher
         self.on_progress = on_progress
+        self.n_ctx = 0
+        """How long prompts may be, in tokens; 0 until an engine has answered."""
         self._session: aiohttp.ClientSession | None = None
         self._endpoint: Endpoint | None = None
         self._starting: asyncio.Task[None] | None = None
@@ -58,6 +60,11 @@ class EngineClient:
     def is_ready(self) -> bool:
         """Whether an engine has answered and has not failed since."""
         return self._endpoint is not None
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether an engine is being started, or its model loaded."""
+        return self._starting is not None and not self._starting.done()
 
     async def ensure(self) -> None:
         """Wait until an engine with the model loaded answers, starting one if there is none.
@@ -98,6 +105,16 @@ class EngineClient:
     async def props(self) -> Props:
         """Who the engine is and what it has done.  Raises EngineUnreachable."""
         return await _get_props(self._http())
+
+    async def account(self, request: InfillRequest) -> list[PromptPart]:
+        """What the prompt of *request* is made of.  Raises EngineUnreachable."""
+        await self.ensure()
+        timeout = aiohttp.ClientTimeout(total=_LOOK_TIMEOUT_S)
+        try:
+            async with self._http().post("/account", data=msgspec.json.encode(request), timeout=timeout) as response:
+                return msgspec.json.decode(await response.read(), type=list[PromptPart])
+        except (aiohttp.ClientError, ConnectionError, TimeoutError, ValueError, msgspec.DecodeError) as error:
+            raise EngineUnreachable("The engine does not answer.", "Stop it with `fimble engine stop`.") from error
 
     async def close(self) -> None:
         """Let go of the connection; the engine stays for other windows."""
@@ -169,7 +186,7 @@ class EngineClient:
             await self._drop_session()
             return False
         if health.status == "ok":
-            self._endpoint, self._was_up = found, True
+            self._endpoint, self._was_up, self.n_ctx = found, True, health.n_ctx
             return True
         if health.status == "error" and health.error:
             await self._drop_session()

@@ -108,19 +108,12 @@ class Generator:
         except Exception as failure:
             job.finish(as_answer(failure))
             return
-        if self._has_room(run):
+        if not all(sequence.is_held for sequence in self.sequences):
             is_new = run.cached is None
             sequence, shared = self.sequences.acquire(run.tokens, run.owner)
             run.seat(sequence)
             self._seated.append(run)
             self._counters.prompt_tokens_reused += shared if is_new else 0
-
-    def _has_room(self, run: Run) -> bool:
-        """Whether sequences and cells suffice for *run* beside those who are at work, all of them to their ends."""
-        if all(sequence.is_held for sequence in self.sequences):
-            return False
-        needed = sum(len(other.prompt.tokens) + other.prompt.n_predict for other in (*self._seated, run))
-        return not self._seated or needed <= self._context.n_cells
 
     def _new_run(self, job: Job) -> Run:
         request = job.request
@@ -175,8 +168,6 @@ class Generator:
         try:
             began = time.perf_counter()
             status = self._context.decode_together(parts)
-            while status is Decoded.FULL and self.sequences.evict_one():
-                status = self._context.decode_together(parts)
         except EngineError:
             self._resync(turns)
             raise
@@ -263,7 +254,8 @@ def plan(runs: Sequence[Run], has_checkpoints: bool = False) -> list[Turn]:
             share = min([share, *(place - start for place in run.checkpoints if place > start)])
         turns.append(Turn(run, run.tokens[start : start + share], int(share == run.pending)))
         room -= share
-    return turns
+    # llama.cpp computes together what is of neighbouring sequences, in their order (llama_batch_allocr::split_equal).
+    return sorted(turns, key=lambda turn: turn.run.sequence.id if turn.run.sequence else 0)
 
 
 def as_answer(failure: Exception) -> Exception:

@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator
 
 from fimble.engine.wire import Chunk
 
-#: Pieces that come faster than this leave together: a quarter of a screen's frame.
-_TOGETHER_S = 0.004
+#: Pieces that come faster than this leave together: half of a screen's frame.
+_TOGETHER_S = 0.008
 
 
 class Outbox:
@@ -23,7 +23,7 @@ class Outbox:
         self._loop = loop
         self._sent: asyncio.Queue[Chunk | Exception] = asyncio.Queue()
         self._held: list[Chunk] = []
-        self._sent_at = 0.0
+        self._sent_at = float("-inf")  # a clock may have begun with this machine, moments ago
 
     def put(self, item: Chunk | Exception) -> None:
         """Hand over *item*.  Ends, of lines too, leave at once: a window decides there whether it wants more."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fimble.engine.llama import FimTokens, SuffixFirst, Vocab
-from fimble.engine.wire import CompletionRequest, InfillRequest
+from fimble.engine.wire import CompletionRequest, ExtraFile, InfillRequest, PromptPart
 
 #: How the name of a file begins for a model without a middle token (Mistral's guide to Codestral's FIM prompts).
 _CODESTRAL_FILE = "+++++ "
@@ -35,6 +35,23 @@ class Prompt:
     """How many tokens at the end were typed since the anchor; those before them do not change at a keystroke."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """The parts of a prompt, cut to size, and how long each was."""
+
+    n_predict: int
+    repo: tuple[int, ...]
+    snippets: tuple[tuple[int, ...], ...]
+    """Of the newest ones, as many as fit; the oldest first."""
+    head: tuple[int, ...]
+    prefix: tuple[int, ...]
+    suffix: tuple[int, ...]
+    typed: tuple[int, ...]
+    whole: tuple[int, int, int]
+    """How many tokens prefix, suffix and what was typed would have taken."""
+    left_out: bool
+
+
 def render_infill(request: InfillRequest, vocab: Vocab, fim: FimTokens, n_ctx: int) -> Prompt:
     """Lay out *request* in at most *n_ctx* tokens, the answer included.
 
@@ -42,6 +59,32 @@ def render_infill(request: InfillRequest, vocab: Vocab, fim: FimTokens, n_ctx: i
     far end of the suffix, the far end of the prefix.  Cuts are made in steps, so that a growing text moves them
     rarely rather than at every key.
     """
+    made = _lay_out(request, vocab, fim, n_ctx)
+    bos = () if vocab.bos is None else (vocab.bos,)
+    files = (*made.repo, *(token for snippet in made.snippets for token in snippet), *made.head)
+    tokens = (*bos, *_around(fim, files, made.prefix, made.suffix), *made.typed)
+    return Prompt(tokens, made.n_predict, made.left_out, len(made.typed))
+
+
+def account(request: InfillRequest, vocab: Vocab, fim: FimTokens, n_ctx: int) -> list[PromptPart]:
+    """What `render_infill` makes of *request*, part by part in the order of the prompt's layout: for people."""
+    made = _lay_out(request, vocab, fim, n_ctx)
+    parts = [PromptPart(part="repository", name=request.repo_name, tokens=len(made.repo))] if made.repo else []
+    dropped = len(request.input_extra) - len(made.snippets)
+    for number, extra in enumerate(request.input_extra):
+        is_kept = number >= dropped
+        tokens = len(made.snippets[number - dropped]) if is_kept else 0
+        whole = tokens if is_kept else len(_named(_snippet_text(extra), vocab, fim))
+        parts.append(PromptPart(part="snippet", name=extra.filename, tokens=tokens, left_out=whole - tokens))
+    if made.head:
+        parts.append(PromptPart(part="file", name=request.filename, tokens=len(made.head)))
+    own = (("prefix", made.prefix), ("suffix", made.suffix), ("typed", made.typed))
+    for (part, kept), whole in zip(own, made.whole, strict=True):
+        parts.append(PromptPart(part=part, tokens=len(kept), left_out=whole - len(kept)))
+    return parts
+
+
+def _lay_out(request: InfillRequest, vocab: Vocab, fim: FimTokens, n_ctx: int) -> _Layout:
     quarter = n_ctx // 4
     n_predict = _n_predict(request.n_predict, n_ctx)
     head, head_dropped = _file_header(request, vocab, fim, quarter // 2)
@@ -55,19 +98,23 @@ def render_infill(request: InfillRequest, vocab: Vocab, fim: FimTokens, n_ctx: i
 
     prefix_all, suffix_all = vocab.tokenize(request.input_prefix), vocab.tokenize(request.input_suffix)
     # Somebody chose the snippets for this place: the far ends of a long file are worth less than they are.
-    own = room - len(_snippets(request, vocab, fim, room * 3 // 10)[0])
+    repo, snippets = _snippets(request, vocab, fim, room * 3 // 10)
+    own = room - len(repo) - sum(map(len, snippets))
     suffix = suffix_all[: max(own // 4, own - len(prefix_all))]
     prefix = _keep_end(prefix_all, own - len(suffix))
-    snippets, dropped = _snippets(request, vocab, fim, room - len(suffix) - len(prefix))
-
-    bos = () if vocab.bos is None else (vocab.bos,)
-    tokens = (*bos, *_around(fim, (*snippets, *head), prefix, suffix), *typed_kept)
-    cut = (
-        head_dropped
-        or dropped
-        or any(len(a) != len(b) for a, b in ((prefix, prefix_all), (suffix, suffix_all), (typed_kept, typed)))
+    repo, snippets = _snippets(request, vocab, fim, room - len(suffix) - len(prefix))
+    cut = ((prefix, prefix_all), (suffix, suffix_all), (typed_kept, typed), (snippets, request.input_extra))
+    return _Layout(
+        n_predict=n_predict,
+        repo=repo,
+        snippets=snippets,
+        head=head,
+        prefix=prefix,
+        suffix=suffix,
+        typed=typed_kept,
+        whole=(len(prefix_all), len(suffix_all), len(typed)),
+        left_out=head_dropped or any(len(kept) != len(whole) for kept, whole in cut),
     )
-    return Prompt(tokens, n_predict, cut, len(typed_kept))
 
 
 def _around(
@@ -120,23 +167,28 @@ def _file_header(request: InfillRequest, vocab: Vocab, fim: FimTokens, room: int
     return (header, False) if len(header) <= room else ((), True)
 
 
-def _snippets(request: InfillRequest, vocab: Vocab, fim: FimTokens, room: int) -> tuple[tuple[int, ...], bool]:
+def _snippets(
+    request: InfillRequest, vocab: Vocab, fim: FimTokens, room: int
+) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
     """The repository's name and as many of the newest snippets as fit, the oldest first."""
     repo: tuple[int, ...] = ()
     if fim.repo is not None and request.repo_name:
         repo = (fim.repo, *vocab.tokenize(request.repo_name + "\n"))
     room -= len(repo)
     if room < 0:
-        return (), bool(request.input_extra)
+        return (), ()
     kept: list[tuple[int, ...]] = []
     for extra in reversed(request.input_extra):
-        piece = _named(f"{extra.filename}\n{extra.text}\n", vocab, fim)
+        piece = _named(_snippet_text(extra), vocab, fim)
         if len(piece) > room:
             break
         room -= len(piece)
         kept.append(piece)
-    flat = (*repo, *(token for piece in reversed(kept) for token in piece))
-    return flat, len(kept) != len(request.input_extra)
+    return repo, tuple(reversed(kept))
+
+
+def _snippet_text(extra: ExtraFile) -> str:
+    return f"{extra.filename}\n{extra.text}\n"
 
 
 def _named(text: str, vocab: Vocab, fim: FimTokens) -> tuple[int, ...]:

@@ -17,14 +17,20 @@ import numpy as np
 
 from fimble.engine.generator import CHUNK_TOKENS, Generator, as_answer
 from fimble.engine.job import Job, Priority
-from fimble.engine.llama import Context, Decoded, Model
+from fimble.engine.llama import Context, Decoded, Model, sequence_bytes
 from fimble.engine.tuner import Tuner
 from fimble.engine.wire import Chunk, Counters, EngineSettings, Slot
 from fimble.errors import EngineError, EngineOverloaded, FimbleError, ModelCorrupt
 
 _log = logging.getLogger("fimble.engine")
 
-_SEQUENCES = 8
+#: At least the place where somebody types and the one that is prepared; windows that type at once want one each.
+_LEAST_SEQUENCES, _MOST_SEQUENCES = 2, 4
+
+#: More than the least are for models beside which their memory does not show: so many bytes, and this share of the
+#: weights' size.
+_MORE_SEQUENCES_BYTES, _MORE_SEQUENCES_SHARE = 32_000_000, 0.2
+
 _MAX_WAITING = 32
 
 #: After this many seconds without a request the engine looks after itself.
@@ -41,7 +47,7 @@ class Scheduler:
         self.ready = False
         self.failure: FimbleError | None = None
         self.model: Model | None = None
-        self.n_ctx = 0
+        self.n_ctx = self._n_seq = 0
         self.tuner = Tuner(settings, lambda: bool(self._waiting))
         self._waiting: list[Job] = []
         self._active: list[Job] = []
@@ -191,11 +197,12 @@ class Scheduler:
             gpu_layers=settings.gpu_layers,
         )
         self.n_ctx = min(settings.context_tokens, model.n_ctx_train or settings.context_tokens)
+        count = self._n_seq = how_many_sequences(model.size_bytes, sequence_bytes(model, self.n_ctx, settings.kv_type))
         best = self.tuner.begin(model)
         context = Context(
             model,
-            n_ctx=2 * self.n_ctx,
-            n_seq=_SEQUENCES,
+            n_ctx=self.n_ctx,
+            n_seq=count,
             n_batch=CHUNK_TOKENS,
             threads=best.threads,
             threads_batch=best.threads_batch,
@@ -206,7 +213,7 @@ class Scheduler:
         self.tuner.adapt(context)
         self.model, self._context = model, context
         return Generator(
-            model, context, self.n_ctx, _SEQUENCES, self.counters, self.settings.cache_mb * 1_000_000, self._prepare
+            model, context, self.n_ctx, count, self.counters, self.settings.cache_mb * 1_000_000, self._prepare
         )
 
     def _on_progress(self, share: float) -> None:
@@ -235,10 +242,17 @@ class Scheduler:
                 return self._active
             everybody = [*self._active, *self._waiting]
             best = min(job.priority for job in everybody)
-            served = [job for job in everybody if job.priority == best or job.ended_by][:_SEQUENCES]
+            served = [job for job in everybody if job.priority == best or job.ended_by][: self._n_seq]
             self._waiting = [job for job in everybody if job not in served]
             self._active = served
             return served
+
+
+def how_many_sequences(model_bytes: int, bytes_each: int) -> int:
+    """How many sequences to keep for weights of *model_bytes*, if one takes *bytes_each*."""
+    room = _MORE_SEQUENCES_BYTES + _MORE_SEQUENCES_SHARE * model_bytes
+    more = int(room // bytes_each) if bytes_each else _MOST_SEQUENCES
+    return min(_LEAST_SEQUENCES + more, _MOST_SEQUENCES)
 
 
 def check_finite(model: Model, context: Context) -> None:

@@ -89,11 +89,12 @@ class Sequences:
         return shared if self._can_roll_back or shared == len(held) else 0
 
     def _branch(self, source: Sequence, shared: int, session: str) -> Sequence:
-        """Another sequence that begins like *source*."""
+        """Another sequence that begins like *source*: a copy, which is milliseconds where evaluating is seconds."""
         target = self._vacate(session, keep=source)
-        if shared:
-            self._context.share(source.id, target.id, shared)
-            target.tokens = source.tokens[:shared]
+        if shared and self._context.restore(target.id, self._context.save(source.id)):
+            target.tokens = list(source.tokens)
+            if shared < len(target.tokens):
+                self.truncate(target, shared)
         return target
 
     def _vacate(self, session: str, keep: Sequence | None) -> Sequence:
@@ -115,9 +116,8 @@ class Sequences:
         """*stored* in a sequence of its own; None when there is no room for it."""
         has_other = any(s is not keep and not s.is_held for s in self._all)
         target = self._vacate(session, keep if has_other else None)
-        while not self._context.restore(target.id, stored.state):
-            if not self.evict_one():
-                return None
+        if not self._context.restore(target.id, stored.state):
+            return None
         self._shelf.touch(stored)
         self._counters.taken_back += 1
         target.tokens, target.session = list(stored.tokens), session
@@ -158,16 +158,6 @@ class Sequences:
             del sequence.tokens[held:]
         elif held > len(sequence.tokens):
             self.truncate(sequence, len(sequence.tokens))
-
-    def evict_one(self) -> bool:
-        """Free the cells of the longest unused sequence; False if all that are left are held."""
-        victims = [s for s in self._all if s.tokens and not s.is_held]
-        if not victims:
-            return False
-        victim = min(victims, key=lambda s: s.used)
-        self._put_aside(victim)
-        self.truncate(victim, 0)
-        return True
 
 
 def common_prefix(a: list[int], b: list[int]) -> int:

@@ -63,6 +63,19 @@ class InfillRequest(Generation, kw_only=True, omit_defaults=True):
     heal: bool = True
 
 
+class PromptPart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One of the list that ``POST /account`` (ours) answers to an InfillRequest: what its prompt is made of."""
+
+    part: str
+    """``repository``, ``snippet``, ``file`` (its name), ``prefix``, ``suffix`` or ``typed``."""
+    name: str = ""
+    """Of the repository or file."""
+    tokens: int = 0
+    """How many it takes."""
+    left_out: int = 0
+    """How many more it would take: there was no room for them."""
+
+
 class CompletionRequest(Generation, kw_only=True, omit_defaults=True):
     """``POST /completion``: continue a prompt, given as text or as token ids."""
 
@@ -245,6 +258,8 @@ class Health(msgspec.Struct, kw_only=True, omit_defaults=True):
     status: str = ""
     progress: float = 0.0
     error: ErrorBody | None = None
+    n_ctx: int = 0
+    """The longest prompt with its answer, in tokens (ours)."""
 
 
 class Probe(msgspec.Struct, kw_only=True, omit_defaults=True):

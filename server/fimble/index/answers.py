@@ -143,7 +143,8 @@ class Answers:
         started = time.perf_counter()
         snippets = retrieve(self._database, self._sources, question)
         ms = (time.perf_counter() - started) * 1000
-        return FoundSnippets(snippets=snippets, ms=ms, is_complete=self._child.progress.state == "ready")
+        diffs = [mask(diff, question.language) for diff in question.diffs]
+        return FoundSnippets(snippets=snippets, diffs=diffs, ms=ms, is_complete=self._child.progress.state == "ready")
 
     def _status(self, windows: int) -> Answer:
         if self._database is None:

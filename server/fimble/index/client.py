@@ -65,10 +65,10 @@ class IndexClient:
 
     def path_of(self, file: Path) -> str | None:
         """What the index calls *file* (absolute); None if it is not in the repository."""
-        try:
-            return file.relative_to(self.root).as_posix()
-        except ValueError:
-            return None
+        for path in (file, file.resolve()):  # the window may have come through a link
+            if path.is_relative_to(self.root):
+                return path.relative_to(self.root).as_posix()
+        return None
 
     async def ensure(self) -> None:
         """Wait until an index answers, starting one if there is none.  Callers share one attempt."""

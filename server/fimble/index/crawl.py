@@ -24,6 +24,7 @@ IGNORE_FILES = (".gitignore", ".fimbleignore")
 
 #: Folders that are left out without anybody's saying so.
 _NEVER = frozenset({".git", ".hg", ".svn", ".jj", "node_modules", "__pycache__"})
+_NEVER_REASON = "folder of dependencies, caches or versions"
 
 #: Files that mark their folder: a Python environment (PEP 405), a cache (bford.info/cachedir).
 _FOLDER_MARKS = frozenset({"pyvenv.cfg", "CACHEDIR.TAG"})
@@ -137,7 +138,7 @@ class Crawl:
         if entry.is_symlink():
             return "link"
         if entry.name in _NEVER:
-            return "folder of dependencies, caches or versions"
+            return _NEVER_REASON
         if not _is_utf8(entry.name):
             return "name that is not UTF-8"
         return "folder that is ignored" if rules.ignores(f"{rules.prefix}{entry.name}/") else ""
@@ -160,6 +161,8 @@ class Crawl:
             return "link"
         if not entry.is_file(follow_symlinks=False):
             return "no regular file"
+        if entry.name in _NEVER:  # a work tree's .git is a file
+            return _NEVER_REASON
         if not _is_utf8(entry.name):
             return "name that is not UTF-8"
         if self._exclusions.covers(path):
@@ -174,7 +177,7 @@ class Crawl:
 
     def _outermost(self) -> _Rules:
         rules = _Rules("", ())
-        exclude = _read_spec([self._root / ".git/info/exclude"])
+        exclude = _read_spec([_git_folder(self._root) / "info/exclude"])
         return self._with_own(_Rules("", ((0, exclude),)) if exclude else rules)
 
     def _inner(self, rules: _Rules, name: str) -> _Rules:
@@ -183,6 +186,16 @@ class Crawl:
     def _with_own(self, rules: _Rules) -> _Rules:
         spec = _read_spec([self._root / rules.prefix / name for name in IGNORE_FILES])
         return _Rules(rules.prefix, ((len(rules.prefix), spec), *rules.specs)) if spec else rules
+
+
+def _git_folder(root: Path) -> Path:
+    """Where git keeps what all work trees of the repository share (gitrepository-layout(5))."""
+    folder = root / ".git"
+    with contextlib.suppress(OSError, ValueError):
+        if folder.is_file():
+            folder = root / folder.read_text("utf-8").removeprefix("gitdir:").strip()
+            folder = folder / (folder / "commondir").read_text("utf-8").strip()
+    return folder
 
 
 def _read_spec(files: list[Path]) -> pathspec.GitIgnoreSpec | None:

@@ -3,7 +3,8 @@
 A process of its own, started by the index's server: parsing keeps Python's lock for tens of milliseconds, and windows
 must not wait for it.  Orders come as lines of JSON on stdin, progress goes out on stdout; when stdin ends, it ends.
 
-Exit status: 0 when told to end, 1 when the database cannot be opened, 4 when it is damaged.
+Exit status: 0 when told to end, 1 when the database cannot be opened or something unforeseen happened, 4 when the
+database is damaged.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import msgspec
 import psutil
 
 from fimble.index import records
+from fimble.index.crash import describe
 from fimble.index.crawl import IGNORE_FILES, Candidate, Crawl
 from fimble.index.database import Database, FileRecord, FileStamp
 from fimble.index.reading import Reading
@@ -63,6 +65,9 @@ def main(argv: list[str]) -> int:
     except sqlite3.DatabaseError as error:
         _log.warning("the index is damaged: %s", error)
         return DAMAGED
+    except Exception as error:  # it is started again, and after three times leaves out the file that it was reading
+        _log.error("reading failed: %s", describe(error))
+        return 1
     return 0
 
 

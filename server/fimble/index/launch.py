@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import filelock
@@ -54,9 +54,21 @@ def settings_for(folder: Path, config: Config) -> IndexSettings:
         max_files=config.index.max_files,
         max_file_kb=config.index.max_file_kb,
         idle_minutes=IDLE_MINUTES,
-        exclude=config.privacy.exclude,
+        exclude=tuple(_excluded(config.privacy.exclude, folder.resolve().relative_to(root).as_posix())),
         languages_off=config.privacy.languages_off,
     )
+
+
+def _excluded(patterns: Iterable[str], folder: str) -> Iterator[str]:
+    """Patterns for the repository that keep out what *patterns* keep out of *folder* in it.
+
+    One with a slash before its end speaks of the folder that it was written for (gitignore(5)).
+    """
+    for pattern in patterns:
+        yield pattern
+        if folder != "." and "/" in pattern.strip().rstrip("/"):
+            sign = "!" if pattern.startswith("!") else ""
+            yield f"{sign}/{folder}/{pattern.removeprefix('!').lstrip('/')}"
 
 
 class IndexLauncher:

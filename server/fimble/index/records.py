@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,7 +27,7 @@ _DATA = frozenset({"json", "plaintext", "yaml"})
 _MAX_DATA_CHARS = 64_000
 
 #: Nobody writes such lines by hand, and no prompt has room for one.
-_LONG_LINE = re.compile(r"[^\r\n]{5000}")
+_MAX_LINE_CHARS = 5_000
 _MAX_MEAN_LINE_CHARS = 300
 
 #: Definitions are cut into pieces of this many lines, and gathered until they have as many as that.
@@ -78,7 +77,7 @@ def _record(path: str, data: bytes, stamp: FileStamp) -> FileRecord:
     masked = mask(source, language)
     if masked != source:
         source, text = masked, Text(masked)
-    seen = outline(source, language) or Outline()
+    seen = outline(source, language, with_references=False) or Outline()
     definitions = [
         Definition(
             path=path,
@@ -109,7 +108,7 @@ def _record(path: str, data: bytes, stamp: FileStamp) -> FileRecord:
 def _is_generated(text: Text) -> bool:
     if len(text) > _MAX_MEAN_LINE_CHARS * (text.line_count + 10):
         return True
-    return _LONG_LINE.search(text.source) is not None
+    return len(text) > _MAX_LINE_CHARS and max(map(len, text.source.replace("\r", "\n").split("\n"))) > _MAX_LINE_CHARS
 
 
 def _line_after(text: Text, end: int) -> int:

@@ -63,7 +63,7 @@ def open_or_make(path: Path) -> sqlite3.Connection:
     """
     paths.make_private_dir(path.parent)
     if path.exists():
-        problem = ""
+        problem: str | None = ""
         try:
             connection = connect(path)
             if (problem := _why_not(connection)) is None:

@@ -26,6 +26,7 @@ import msgspec
 
 from fimble.index import endpoint
 from fimble.index.answers import Answers
+from fimble.index.crash import describe
 from fimble.index.wire import MAX_LINE_BYTES, Answer, Failure, IndexSettings, Request, Stop
 
 ALREADY_RUNNING = 3
@@ -130,7 +131,11 @@ class Server:
         except (msgspec.DecodeError, UnicodeDecodeError):
             _send(Failure(message="The index was asked something that cannot be read."), writer)
             return
-        answer = await self._answers.to(request, len(self._windows))
+        try:
+            answer = await self._answers.to(request, len(self._windows))
+        except Exception as error:  # a mistake of ours costs one answer, and nobody waits for it in vain
+            _log.error("no answer: %s", describe(error))
+            answer = Failure(message="The index made a mistake; its log says where.")
         answer.id = request.id
         _send(answer, writer)
         if isinstance(request, Stop):

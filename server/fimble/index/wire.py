@@ -44,6 +44,8 @@ class Retrieve(msgspec.Struct, tag=True, kw_only=True, omit_defaults=True):
     edits: list[tuple[str, int]] = []
     """What was edited lately, the latest first: path and line."""
     open_paths: list[str] = []
+    diffs: list[str] = []
+    """Changes that are to be told, too; answered with their secrets masked."""
 
 
 class Changed(msgspec.Struct, tag=True, kw_only=True, omit_defaults=True):
@@ -94,6 +96,8 @@ class FoundSnippets(msgspec.Struct, tag=True, kw_only=True, omit_defaults=True):
 
     id: int = 0
     snippets: list[Found] = []
+    diffs: list[str] = []
+    """Those of the question, in its order."""
     ms: float = 0.0
     is_complete: bool = True
     """Whether the whole repository had been read by then."""

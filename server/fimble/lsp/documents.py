@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 from lsprotocol import types
 from pygls.uris import to_fs_path
 
+from fimble.context.history import EditHistory
 from fimble.core import Document
 from fimble.text import Encoding, Text
+
+#: The scheme of the documents that VS Code makes of a notebook's cells: the notebook's path, and a fragment.
+_NOTEBOOK_CELL = "vscode-notebook-cell"
 
 
 class Documents:
@@ -21,14 +26,15 @@ class Documents:
     def __init__(self) -> None:
         self.encoding = Encoding.UTF16
         self.folders: tuple[Path, ...] = ()
+        self.history = EditHistory()
         self._open: dict[str, Document] = {}
         self.edited_to: int | None = None
         """The offset where the last edit ended; None if it replaced a whole text."""
 
     def open(self, item: types.TextDocumentItem) -> None:
         """textDocument/didOpen."""
-        path = self._path(item.uri)
-        self._open[item.uri] = Document(item.uri, path, item.language_id, item.version, Text(item.text))
+        path, file = self._path(item.uri), file_of(item.uri)
+        self._open[item.uri] = Document(item.uri, path, item.language_id, item.version, Text(item.text), file)
 
     def change(self, params: types.DidChangeTextDocumentParams) -> None:
         """textDocument/didChange: the edits of one message, each on the result of the one before."""
@@ -45,11 +51,20 @@ class Documents:
                 self.edited_to = min(start, end) + len(change.text)
             else:
                 text = Text(change.text)
-        self._open[uri] = Document(uri, document.path, document.language, params.text_document.version, text)
+        self._open[uri] = dataclasses.replace(document, version=params.text_document.version, text=text)
+        if self.edited_to is not None:
+            self.history.note(document, self._open[uri], text.line_of(self.edited_to))
 
     def close(self, uri: str) -> None:
         """textDocument/didClose."""
         self._open.pop(uri, None)
+        self.history.closed(uri)
+
+    def change_folders(self, event: types.WorkspaceFoldersChangeEvent) -> None:
+        """workspace/didChangeWorkspaceFolders.  Open documents keep the names that they have."""
+        removed = {file_of(folder.uri) for folder in event.removed}
+        added = [file for folder in event.added if (file := file_of(folder.uri))]
+        self.folders = (*(folder for folder in self.folders if folder not in removed), *added)
 
     def get(self, uri: str) -> Document | None:
         """The present version of a document, if it is open."""
@@ -73,11 +88,16 @@ class Documents:
 
     def _path(self, uri: str) -> str:
         """What a person would call the file: relative to its folder where there is one."""
-        full = to_fs_path(uri)
-        if full is None:
+        path = file_of(uri)
+        if path is None:
             return unquote(urlparse(uri).path).rpartition("/")[2]
-        path = Path(full)
         for folder in self.folders:
             if path.is_relative_to(folder):
                 return path.relative_to(folder).as_posix()
         return path.name
+
+
+def file_of(uri: str) -> Path | None:
+    """Where a document lies on disk.  A cell belongs to its notebook: what excludes the file excludes the cell."""
+    full = to_fs_path(uri.replace(f"{_NOTEBOOK_CELL}:", "file:", 1))
+    return Path(full) if full else None

@@ -11,7 +11,7 @@ from typing import Any
 from lsprotocol import types
 
 from fimble.core import Suggestion, Trigger
-from fimble.lsp.server import ACCEPTED_COMMAND, CURSOR_NOTIFICATION, STATS_REQUEST, FimbleServer
+from fimble.lsp.server import ACCEPTED_COMMAND, CURSOR_NOTIFICATION, EXPLAIN_REQUEST, STATS_REQUEST, FimbleServer
 
 _TRIGGER_CHARACTERS = [".", "(", "=", ",", " "]
 
@@ -33,6 +33,7 @@ def _add_lifecycle(server: FimbleServer) -> None:
     @server.feature(types.INITIALIZED)
     async def initialized(_params: types.InitializedParams) -> None:
         server.start_soon(server.configure())
+        server.start_soon(server.watch_files())
 
     @server.feature(types.WORKSPACE_DID_CHANGE_CONFIGURATION)
     async def did_change_configuration(params: types.DidChangeConfigurationParams) -> None:
@@ -45,6 +46,11 @@ def _add_lifecycle(server: FimbleServer) -> None:
     @server.feature(types.SHUTDOWN)
     async def shutdown(_params: None) -> None:
         await server.session.close()
+
+    @server.feature(EXPLAIN_REQUEST)
+    async def explain(params: Any) -> dict[str, Any] | None:
+        at = server.place_in(EXPLAIN_REQUEST, params)
+        return await server.explain(at.text_document.uri, at.position) if at else None
 
     @server.feature(STATS_REQUEST)
     async def stats(_params: Any) -> dict[str, Any]:
@@ -64,6 +70,20 @@ def _add_documents(server: FimbleServer) -> None:
     @server.feature(types.TEXT_DOCUMENT_DID_CLOSE)
     def did_close(params: types.DidCloseTextDocumentParams) -> None:
         server.closed(params.text_document.uri)
+
+    # What is on disk is the index's matter.
+    @server.feature(types.TEXT_DOCUMENT_DID_SAVE)
+    def did_save(params: types.DidSaveTextDocumentParams) -> None:
+        server.saved([params.text_document.uri])
+
+    @server.feature(types.WORKSPACE_DID_CHANGE_WATCHED_FILES)
+    def did_change_watched_files(params: types.DidChangeWatchedFilesParams) -> None:
+        server.saved([change.uri for change in params.changes])
+
+    @server.feature(types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS)
+    async def did_change_folders(params: types.DidChangeWorkspaceFoldersParams) -> None:
+        server.documents.change_folders(params.event)
+        server.start_soon(server.configure())
 
 
 def _add_suggestions(server: FimbleServer) -> None:

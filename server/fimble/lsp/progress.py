@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Awaitable
 
 from lsprotocol import types
 from pygls.lsp.server import LanguageServer
@@ -21,7 +20,7 @@ class LoadingProgress:
         self._server = server
         self._token: str | None = None
 
-    async def watch(self, work: Coroutine[Any, Any, None]) -> None:
+    async def watch(self, work: Awaitable[None]) -> None:
         """Await *work*; if it takes a while, show that it goes on."""
         task = asyncio.ensure_future(work)
         done, _ = await asyncio.wait({task}, timeout=_PATIENCE_S)

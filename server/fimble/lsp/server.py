@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,13 @@ from pygls.uris import to_fs_path
 
 from fimble import __version__
 from fimble.core import Ask, Suggestion, Trigger
-from fimble.lsp.documents import Documents
+from fimble.errors import FimbleError
+from fimble.lsp.documents import Documents, file_of
 from fimble.lsp.idle import CURSOR_IDLE_S, Ahead, Idle
 from fimble.lsp.progress import LoadingProgress
 from fimble.lsp.protocol import FimbleProtocol
 from fimble.lsp.session import Session
+from fimble.lsp.status import STATUS_NOTIFICATION, StatusTeller
 from fimble.suggest.recipe import Outcome, Suggester
 from fimble.text import Encoding
 
@@ -34,6 +37,9 @@ STATS_REQUEST = "fimble/stats"
 #: Custom notification, for LSP has none: the cursor is here now ({"textDocument": {"uri"}, "position"}).  An editor
 #: that tells it gets its first suggestion at a new place as fast as the later ones.
 CURSOR_NOTIFICATION = "fimble/didMoveCursor"
+
+#: Custom request ({"textDocument": {"uri"}, "position"}): what the model is told there and why, for people.
+EXPLAIN_REQUEST = "fimble/explain"
 
 _SETTINGS_TIMEOUT_S = 1.0
 
@@ -50,13 +56,21 @@ class FimbleServer(LanguageServer):
         self.loading = LoadingProgress(self)
         self.idle = Idle(self._warm)
         self.ahead = Ahead(self._prefetch)
-        self.session = Session(self._tell, self.loading.report, flags)
+        self.session = Session(self._tell, self._note_loaded, flags)
+        self.status = StatusTeller(self.session, self._send_status)
         self.editor_settings: Mapping[str, Any] | None = None
         self._running: dict[tuple[str, str], _Running] = {}
         self._background: set[asyncio.Task[None]] = set()
 
     def _tell(self, sentence: str) -> None:
         self.window_show_message(types.ShowMessageParams(type=types.MessageType.Warning, message=f"Fimble: {sentence}"))
+
+    def _note_loaded(self, share: float) -> None:
+        self.loading.report(share)
+        self.status.loading(share)
+
+    def _send_status(self, status: dict[str, Any]) -> None:
+        self.protocol.notify(STATUS_NOTIFICATION, status)
 
     def report_server_error(self, error: Exception, source: Any) -> None:  # noqa: ARG002
         """To the log: a client's garbage or a bug of ours is no reason to pop up a window."""
@@ -90,7 +104,8 @@ class FimbleServer(LanguageServer):
         place = types.Range(start=position, end=position)
         if selected:
             ask, place = self._with_selected(ask, selected), selected.range
-        outcome = await self._run(suggester, kind, ask)
+        with self.status.working(document):
+            outcome = await self._run(suggester, kind, ask)
         if outcome is None or self.documents.get(uri) is not document:
             return None
         self.idle.expect(uri, here)
@@ -162,10 +177,42 @@ class FimbleServer(LanguageServer):
     def closed(self, uri: str) -> None:
         """A document was closed."""
         self.drop(uri)
+        self.status.closed(uri)
         self.idle.end()
         self.ahead.end()
         if self.session.suggester:
             self.session.suggester.forget(uri)
+
+    async def explain(self, uri: str, position: types.Position) -> dict[str, Any] | None:
+        """What goes into the prompt at *position*, and why each suggestion is as likely as it is."""
+        await self.session.wait_configured()
+        document, suggester = self.documents.get(uri), self.session.suggester
+        if document is None or suggester is None:
+            return None
+        here = self.documents.offset_at(document, position)
+        try:
+            ask = Ask(document, here, Trigger.INVOKED, self.documents.others(uri))
+            return dataclasses.asdict(await suggester.explain(ask))
+        except FimbleError as failure:
+            return {"silence": str(failure)}
+
+    def saved(self, uris: Iterable[str]) -> None:
+        """Files were saved, created, renamed or deleted, here or by another program."""
+        self.session.saved([file for uri in uris if (file := file_of(uri))])
+
+    async def watch_files(self) -> None:
+        """Ask the editor to tell what other programs do to the workspace's files, if it can."""
+        workspace = self.client_capabilities.workspace
+        watching = workspace.did_change_watched_files if workspace else None
+        if not (watching and watching.dynamic_registration):
+            return  # the index looks for itself now and then
+        options = types.DidChangeWatchedFilesRegistrationOptions(
+            watchers=[types.FileSystemWatcher(glob_pattern="**/*")]
+        )
+        method = types.WORKSPACE_DID_CHANGE_WATCHED_FILES
+        registration = types.Registration(id="fimble-files", method=method, register_options=options)
+        with contextlib.suppress(JsonRpcException):
+            await self.client_register_capability_async(types.RegistrationParams([registration]))
 
     def drop(self, uri: str, kind: str = "") -> None:
         """End what is under way for a document: it was closed, or asked about again."""
@@ -173,23 +220,28 @@ class FimbleServer(LanguageServer):
             if other == uri and kind in ("", of_kind):
                 running.task.cancel()
 
+    def place_in(self, method: str, params: Any) -> types.TextDocumentPositionParams | None:
+        """The place that the *params* of one of our own messages name; None if they are malformed."""
+        try:
+            return self.protocol._converter.structure(params, types.TextDocumentPositionParams)
+        except Exception as failure:  # cattrs has no one base for what it raises
+            _log.warning("a malformed %s message was ignored: %s", method, type(failure).__name__)
+            return None
+
     def moved_to(self, params: Any) -> None:
         """The editor says where the cursor is (CURSOR_NOTIFICATION)."""
-        try:
-            at = self.protocol._converter.structure(params, types.TextDocumentPositionParams)
-        except Exception as failure:  # cattrs has no one base for what it raises
-            _log.warning("a malformed %s message was ignored: %s", CURSOR_NOTIFICATION, type(failure).__name__)
-            return
-        if document := self.documents.get(at.text_document.uri):
+        at = self.place_in(CURSOR_NOTIFICATION, params)
+        if at and (document := self.documents.get(at.text_document.uri)):
             offset = self.documents.offset_at(document, at.position)
             self.idle.expect(document.uri, offset, CURSOR_IDLE_S)
+            self.status.changed(document)
             if self.session.suggester:
                 self.session.suggester.reactions.moved(document, offset)
 
     async def _warm(self, uri: str, offset: int) -> None:
         document, suggester = self.documents.get(uri), self.session.suggester
         if document and suggester:
-            await suggester.warm(Ask(document, offset))
+            await suggester.warm(Ask(document, offset, others=self.documents.others(uri)))
 
     async def _prefetch(self, ask: Ask, suggestion: Suggestion) -> tuple[Ask, Suggestion] | None:
         suggester = self.session.suggester
@@ -200,9 +252,13 @@ class FimbleServer(LanguageServer):
 
     async def configure(self) -> None:
         """Read every source of settings, the editor's included, and warm the engine."""
-        folder = self.documents.folders[0] if self.documents.folders else None
-        await self.session.configure(folder, await self._pull_settings() or self.editor_settings)
-        await self.loading.watch(self.session.warm())
+        settings = await self._pull_settings() or self.editor_settings
+        await self.session.configure(self.documents.folders, settings, self.documents.history)
+        warming = asyncio.ensure_future(self.session.warm())
+        await asyncio.sleep(0)  # by now it has begun to start the engine, or has found it
+        self.status.changed()
+        await self.loading.watch(warming)
+        self.status.changed()
 
     async def _pull_settings(self) -> Mapping[str, Any] | None:
         """What the editor answers to workspace/configuration.  One that then does not, loses nothing."""
@@ -224,8 +280,14 @@ class FimbleServer(LanguageServer):
         folders = [folder.uri for folder in params.workspace_folders or []]
         folders += [params.root_uri] if params.root_uri and not folders else []
         self.documents.folders = tuple(Path(path) for uri in folders if (path := to_fs_path(uri)))
+        self.status.is_wanted = _wants_status(params.capabilities.experimental)
         if isinstance(params.initialization_options, Mapping):
             self.editor_settings = params.initialization_options
+
+
+def _wants_status(experimental: Any) -> bool:
+    wanted = experimental if isinstance(experimental, Mapping) else getattr(experimental, "__dict__", {})
+    return wanted.get("fimbleStatus") is True
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,20 +6,24 @@ import asyncio
 import contextlib
 import importlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fimble import catalog, config, paths
-from fimble.errors import EngineCrashed, EngineUnreachable, FimbleError, ModelError
+from fimble.context.history import EditHistory
+from fimble.errors import EngineCrashed, EngineUnreachable, FimbleError, ModelError, WorkspaceError
+from fimble.privacy import Exclusions
 from fimble.settings import Config
 from fimble.stats import Stats
 from fimble.store import Store
 from fimble.suggest.confidence import Confidence
 from fimble.suggest.recipe import Suggester
+from fimble.suggest.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from fimble.engine.client import EngineClient
+    from fimble.index.client import IndexClient
 
 _CONFIGURE_TIMEOUT_S = 3.0
 
@@ -40,17 +44,28 @@ class Session:
     ) -> None:
         self.stats = Stats()
         self.config = Config()
+        self.model_name = ""
         self.engine: EngineClient | None = None
+        self.indexes: list[IndexClient] = []
         self.suggester: Suggester | None = None
         self._tell = tell
         self._told: set[str] = set()
+        self._failure: FimbleError | None = None
         self._on_progress = on_progress
         self._flags = flags
+        self._folders: tuple[Path, ...] = ()
         self._store: Store | None = None
         self._confidence = Confidence(paths.data_dir() / "confidence.json")
         self._configured = asyncio.Event()
         # Editors like to send their settings while the first ones are still being read.
         self._configuring = asyncio.Lock()
+
+    @property
+    def failure(self) -> FimbleError | None:
+        """Why the model cannot be used, as far as a person can do something about it."""
+        if self.engine and self.engine.is_ready:
+            self._failure = None
+        return self._failure
 
     async def wait_configured(self) -> None:
         """Wait, for a moment at most, until the settings have been read: the first key may be that fast."""
@@ -58,27 +73,53 @@ class Session:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._configured.wait(), _CONFIGURE_TIMEOUT_S)
 
-    async def configure(self, project: Path | None, editor: Mapping[str, Any] | None) -> None:
-        """Read the settings anew and build what depends on them.  What is wrong with them is told once."""
-        async with self._configuring:
-            await self._configure(project, editor)
+    async def configure(
+        self, folders: Sequence[Path], editor: Mapping[str, Any] | None, history: EditHistory | None = None
+    ) -> None:
+        """Read the settings anew and build what depends on them.  What is wrong with them is told once.
 
-    async def _configure(self, project: Path | None, editor: Mapping[str, Any] | None) -> None:
-        loaded = config.load(project=project, editor=editor, flags=self._flags)
+        The first of the workspace's *folders* is the project whose settings count; *history* is what was edited.
+        """
+        async with self._configuring:
+            await self._configure(folders, editor, history or EditHistory())
+
+    async def _configure(self, folders: Sequence[Path], editor: Mapping[str, Any] | None, history: EditHistory) -> None:
+        loaded = config.load(project=folders[0] if folders else None, editor=editor, flags=self._flags)
         for problem in loaded.problems:
             self.tell_once(problem)
-        if self.suggester is not None and loaded.config == self.config:
+        if self.suggester is not None and (loaded.config, tuple(folders)) == (self.config, self._folders):
             return
+        self._folders = tuple(folders)
         self.config = loaded.config
         logging.getLogger("fimble").setLevel(loaded.config.log_level.upper())
         await self.close()
         # The client is a fifth of the start-up time, and nobody needs it to answer `initialize`.
         await asyncio.to_thread(importlib.import_module, "fimble.engine.client")
+        self._failure = None
+        self.model_name = catalog.display_name(self.config.model)
         self.engine = self._new_engine()
         if loaded.config.cache.enabled:
             self._store = Store(paths.cache_dir() / "suggestions", loaded.config.cache.max_mb)
-        self.suggester = Suggester(loaded.config, self.engine, self._store, self.stats, self.report, self._confidence)
+        self.indexes = self._new_indexes(folders)
+        surroundings = Surroundings(self.indexes, history, Exclusions(self.config.privacy.exclude))
+        self.suggester = Suggester(
+            loaded.config, self.engine, self._store, self.stats, self.report, self._confidence, surroundings
+        )
         self._configured.set()
+
+    def _new_indexes(self, folders: Sequence[Path]) -> list[IndexClient]:
+        """One for each repository among the workspace's folders, the innermost first."""
+        from fimble.index.client import IndexClient
+        from fimble.index.launch import IndexLauncher, settings_for
+
+        found: dict[str, IndexClient] = {}
+        for folder in folders if self.config.index.enabled else ():
+            try:
+                settings = settings_for(folder, self.config)
+                found.setdefault(settings.root, IndexClient(IndexLauncher(settings)))
+            except (FimbleError, OSError) as failure:
+                _log.warning("the files of %s are not looked into: %s", folder, failure)
+        return [found[root] for root in sorted(found, key=len, reverse=True)]
 
     def _new_engine(self) -> EngineClient | None:
         from fimble.engine.client import EngineClient
@@ -90,7 +131,7 @@ class Session:
         except FimbleError as failure:
             self.report(failure)
         except OSError as failure:
-            self.tell_once(f"The model cannot be read: {failure}. Check `model` in your settings.")
+            self.report(ModelError(f"The model cannot be read: {failure}.", "Check `model` in your settings."))
         return None
 
     async def warm(self) -> None:
@@ -101,10 +142,19 @@ class Session:
             await self.engine.ensure()
         except FimbleError as failure:
             self.report(failure)
+        for index in self.indexes:
+            with contextlib.suppress(WorkspaceError):  # the next pause tries again
+                await index.ensure()
+
+    def saved(self, files: Sequence[Path]) -> None:
+        """Files were saved, created, renamed or deleted."""
+        for index in self.indexes:
+            index.changed(files)
 
     def report(self, failure: FimbleError) -> None:
         """Show what the person can do something about, once; the rest goes to the log."""
         if isinstance(failure, (ModelError, EngineCrashed, EngineUnreachable)) and failure.fix:
+            self._failure = failure
             self.tell_once(str(failure))
         else:
             _log.warning("%s", failure)
@@ -119,8 +169,11 @@ class Session:
     async def close(self) -> None:
         """Let go of the engine (it stays for other windows) and of the cache."""
         await asyncio.to_thread(self._confidence.save)
-        engine, store = self.engine, self._store
+        engine, store, indexes = self.engine, self._store, self.indexes
         self.engine = self.suggester = self._store = None
+        self.indexes = []
+        for index in indexes:
+            await index.close()
         if engine:
             await engine.close()
         if store:

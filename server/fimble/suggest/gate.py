@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fimble.core import Ask, Trigger
+from fimble.core import Ask, Document, Trigger
 from fimble.privacy import Exclusions
 from fimble.settings import Config
 
@@ -17,10 +17,20 @@ class Gate:
 
     def why_silent(self, ask: Ask) -> str:
         """The reason, in words for the log and `fimble complete --json`; empty if there is none."""
-        config, document = self._config, ask.document
-        source = document.text.source
+        if off := self.why_off(ask.document):
+            return off
+        if ask.trigger is Trigger.AUTOMATIC and _is_inside_word(ask.document.text.source, ask.offset):
+            return "the cursor is inside a word"
+        return ""
+
+    def why_off(self, document: Document | None) -> str:
+        """The reason why nothing is suggested anywhere in *document* (None: in any); empty if there is none."""
+        config = self._config
         if not config.suggest.enabled:
             return "suggestions are switched off (suggest.enabled)"
+        if document is None:
+            return ""
+        source = document.text.source
         if document.language in self._languages_off:
             return f"{document.language} is switched off (privacy.languages_off)"
         if self.is_excluded(document.path):
@@ -29,8 +39,6 @@ class Gate:
             return f"the file is larger than {config.privacy.max_file_kb} kB (privacy.max_file_kb)"
         if "\0" in source:
             return "the file is binary"
-        if ask.trigger is Trigger.AUTOMATIC and _is_inside_word(source, ask.offset):
-            return "the cursor is inside a word"
         return ""
 
     def is_excluded(self, path: str) -> bool:

@@ -8,11 +8,13 @@ good enough, and is stopped as soon as its answer is complete or nobody waits fo
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from math import exp
 from typing import TYPE_CHECKING
 
 from fimble import catalog, echo
@@ -24,6 +26,7 @@ from fimble.stats import Stats
 from fimble.store import Store
 from fimble.suggest.confidence import Confidence
 from fimble.suggest.evidence import Evidence, Streak, of_echo, of_model
+from fimble.suggest.explanation import Explanation, Judged
 from fimble.suggest.following import after_accept, new_line
 from fimble.suggest.gate import Gate
 from fimble.suggest.habits import Habits
@@ -32,6 +35,7 @@ from fimble.suggest.reactions import Reaction, Reactions
 from fimble.suggest.recall import Memory
 from fimble.suggest.sound import fit
 from fimble.suggest.stop import Stop
+from fimble.suggest.surroundings import Surroundings
 from fimble.suggest.trim import trim
 from fimble.suggest.writer import Writer
 from fimble.syntax import Trees
@@ -41,6 +45,12 @@ if TYPE_CHECKING:
 
 #: How likely a suggestion must be accepted to be shown, by `suggest.eagerness`.  See scripts/bench.py keys.
 LEAST_CONFIDENCE = {"eager": 0.25, "balanced": 0.42, "quiet": 0.75}
+
+#: Other files are looked into when nothing has happened for so long, in seconds.
+GATHER_IDLE_S = 0.3
+
+#: What follows a suggestion is only seen by those who took that, or typed it: they are likely to go on so.
+_LEAST_SHARE_OF_NEXT = 0.6
 
 #: A repetition of so many characters is the model's draft.
 _LEAST_DRAFT_CHARS = 4
@@ -71,6 +81,7 @@ class Suggester:
         stats: Stats | None = None,
         on_failure: Callable[[FimbleError], None] = lambda _error: None,
         confidence: Confidence | None = None,
+        surroundings: Surroundings | None = None,
     ) -> None:
         self._config = config
         self._least = LEAST_CONFIDENCE[config.suggest.eagerness]
@@ -78,7 +89,7 @@ class Suggester:
         self._confidence = confidence or Confidence()
         self._streak = Streak()
         self._stats = stats or Stats()
-        self._writer = Writer(config.suggest, engine, store, self._stats, on_failure)
+        self._writer = Writer(config.suggest, engine, store, self._stats, on_failure, surroundings)
         self._gate = Gate(config)
         self._memory = Memory()
         self._trees = Trees()
@@ -103,7 +114,8 @@ class Suggester:
             self._expect(ask, found[0])
         if invoked or not found:
             candidates = await self.candidates(ask, quick=not invoked)
-            likely = (each for each in candidates if invoked or each.confidence >= self._least)
+            least = self._least * (_LEAST_SHARE_OF_NEXT if ask.is_guess else 1)
+            likely = (each for each in candidates if invoked or each.confidence >= least)
             # Parsing costs more than finding: what is not shown is not looked at.
             whole = filter(None, (self._sound(each, ask, place) for each in likely))
             found += islice(whole, None if invoked else 1)
@@ -134,13 +146,34 @@ class Suggester:
         if not ask.is_guess:
             self._streak.note(ask.document.uri, ask.offset, suggestion.text)
 
+    def why_off(self, document: Document | None) -> str:
+        """The reason why nothing is suggested in *document* (None: anywhere), in words; empty if there is none."""
+        return self._gate.why_off(document)
+
     async def warm(self, ask: Ask) -> None:
         """Have the engine evaluate what the next key at *ask* will need, if it does not have it.
 
-        For idle moments: the engine lets everybody else go first, and cancelling stops it.  Never raises.
+        After a longer pause, look into other files, too.  For idle moments: the engine lets everybody else go first,
+        and cancelling stops it.  Never raises.
         """
-        if not self._gate.why_silent(ask):
-            await self._writer.warm(ask)
+        if self._gate.why_silent(ask):
+            return
+        await self._writer.warm(ask)
+        await asyncio.sleep(GATHER_IDLE_S)
+        await self._writer.gather(ask)
+        await self._writer.warm(ask)
+
+    async def explain(self, ask: Ask) -> Explanation:
+        """What is found at *ask*, likely or not, and why.  Takes its time.  Raises EngineError and ModelError."""
+        if silence := self._gate.why_silent(ask):
+            return Explanation(silence=silence)
+        await self._writer.gather(ask, at_once=True)
+        found = await self.candidates(dataclasses.replace(ask, is_guess=False))
+        judged = (
+            Judged(each, tuple(self._confidence.why(each.source, each.evidence)), each.confidence >= self._least)
+            for each in found
+        )
+        return Explanation(await self._writer.explain(ask), tuple(judged))
 
     async def prefetch(self, ask: Ask, suggestion: Suggestion) -> tuple[Ask, Suggestion] | None:
         """Find what follows once *suggestion*, shown at *ask*, is accepted, so that it is in memory by then.
@@ -241,4 +274,7 @@ class Suggester:
             likely = self._confidence.of(Source.MODEL, evidence)
         if likely >= self._least:
             self._writer.keep(ask, place, answer)
-        return Suggestion(shown.text, Source.MODEL, shown.replaces, confidence=likely, evidence=evidence)
+        written = tuple((token.text, exp(token.log_probability)) for token in answer.tokens)
+        return Suggestion(
+            shown.text, Source.MODEL, shown.replaces, confidence=likely, evidence=evidence, written=written
+        )

@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING
 
 from fimble.context.anchor import Anchors, Window
 from fimble.core import Ask, Document
-from fimble.engine.wire import InfillRequest
+from fimble.engine.wire import ExtraFile, InfillRequest
 from fimble.errors import EngineError, FimbleError, ModelError
 from fimble.settings import SuggestConfig
 from fimble.stats import Stats
 from fimble.store import Store
 from fimble.suggest.archive import Archive
 from fimble.suggest.evidence import Written
+from fimble.suggest.explanation import ToldPart, told
 from fimble.suggest.following import typed_since
 from fimble.suggest.place import Place, unix_lines
 from fimble.suggest.stop import Stop
+from fimble.suggest.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from fimble.engine.client import EngineClient
@@ -52,8 +54,10 @@ class Writer:
         store: Store | None,
         stats: Stats,
         on_failure: Callable[[FimbleError], None],
+        surroundings: Surroundings | None = None,
     ) -> None:
         self._config = config
+        self._surroundings = surroundings
         self._engine = engine
         self._archive = Archive(store, config.max_tokens, config.multiline) if store else None
         self._stats = stats
@@ -95,6 +99,20 @@ class Writer:
                 self._on_failure(failure)
             return None
 
+    async def gather(self, ask: Ask, *, at_once: bool = False) -> None:
+        """Find what other files have to say about *ask*; the next frames of its document begin with it.
+
+        *at_once*: the very next one does, though it is not evaluated yet.
+        """
+        if self._surroundings and self._engine and self._engine.is_ready:
+            kept = self._anchors.snippets(ask.document.uri)
+            found = await self._surroundings.find(ask, kept, self._engine.n_ctx)
+            if found != kept:
+                self._stats.add("snippets_changed")
+                self._anchors.want(ask.document.uri, found)
+        if at_once and (frame := self._anchors.ahead(ask.document, ask.offset)):
+            self._anchors.adopt(ask.document.uri, frame)
+
     async def warm(self, ask: Ask) -> None:
         """Have the engine evaluate what the next key at *ask* will need, if it does not have it.
 
@@ -117,6 +135,13 @@ class Writer:
         except (EngineError, ModelError):
             self._stats.add("engine_failures")  # the next key meets the same failure, and reports it
 
+    async def explain(self, ask: Ask) -> tuple[ToldPart, ...]:
+        """What the model is told at *ask*; nothing, if it cannot be asked.  Raises EngineError and ModelError."""
+        if self._engine is None:
+            return ()
+        window = self._anchors.window(ask.document, ask.offset)
+        return told(await self._engine.account(self._request(ask, window)), window.snippets)
+
     def is_writing_on(self, ask: Ask, document: Document | None) -> bool:
         """Whether the answer to *ask* is being written, and begins with what was typed until *document*."""
         typed = typed_since(ask, document) if document else None
@@ -125,6 +150,8 @@ class Writer:
     def forget(self, uri: str) -> None:
         """A document was closed."""
         self._anchors.forget(uri)
+        if self._surroundings:
+            self._surroundings.forget(uri)
 
     @property
     def _model(self) -> str:
@@ -136,7 +163,9 @@ class Writer:
             input_prefix=_sendable(window.prefix),
             prompt=_sendable(window.typed),
             input_suffix=_sendable(window.suffix),
+            input_extra=[ExtraFile(_sendable(s.filename), _sendable(s.text)) for s in window.snippets],
             filename=_sendable(ask.document.path),
+            repo_name=_sendable(self._surroundings.repository_of(ask)) if self._surroundings else "",
             n_predict=self._config.max_tokens,
             n_probs=1,
             deadline_ms=self._config.deadline_ms,

@@ -4,7 +4,7 @@ Three objects: a ``Model`` (weights), its ``Vocab`` (text to tokens and back) an
 compute).  A context belongs to one thread; only ``Context.abort`` may be called from another.
 """
 
-from fimble.engine.llama.context import Context, Decoded, Part, State
+from fimble.engine.llama.context import Context, Decoded, Part, State, sequence_bytes
 from fimble.engine.llama.model import Model, can_use_gpu, check_file, system_info
 from fimble.engine.llama.vocab import FimTokens, SuffixFirst, Vocab
 
@@ -19,5 +19,6 @@ __all__ = [
     "Vocab",
     "can_use_gpu",
     "check_file",
+    "sequence_bytes",
     "system_info",
 ]

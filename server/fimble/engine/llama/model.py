@@ -84,6 +84,7 @@ class Model:
         self.fim = self.vocab.fim
         self.n_params: int = llama.llama_model_n_params(self._model)
         self.n_ctx_train: int = llama.llama_model_n_ctx_train(self._model)
+        self.size_bytes: int = llama.llama_model_size(self._model)
 
     @property
     def why_no_roll_back(self) -> str:
@@ -96,6 +97,16 @@ class Model:
         if llama.llama_model_is_recurrent(self._model):
             return "recurrent: one state stands for the whole text"
         return ""
+
+    @property
+    def kv_values_per_token(self) -> int:
+        """How many numbers the KV cache holds for each token; 0 where one state stands for the whole text."""
+        heads = llama.llama_model_n_head(self._model)
+        architecture = self.metadata("general.architecture")
+        width = int(self.metadata(f"{architecture}.attention.key_length") or 0)
+        width = width or llama.llama_model_n_embd(self._model) // max(heads, 1)
+        kv_heads: int = llama.llama_model_n_head_kv(self._model)
+        return 2 * int(llama.llama_model_n_layer(self._model)) * kv_heads * width
 
     @property
     def handle(self) -> Any:
