@@ -152,9 +152,28 @@ class Database:
         rows = self._rows("SELECT path FROM files WHERE stem = ? AND skipped = '' LIMIT ?", stem.lower(), limit)
         return [path for (path,) in rows]
 
+    def files_in(self, folder: str, limit: int = 100) -> list[str]:
+        """The files right in a folder, folders in it aside; ``.`` or nothing is the repository itself."""
+        inside = "" if folder in ("", ".") else folder.rstrip("/") + "/"
+        # A range, not LIKE: it uses the index on paths.  "0" is what follows "/".
+        sql = (
+            "SELECT path FROM files WHERE path >= ? AND path < ? AND instr(substr(path, ?), '/') = 0 AND skipped = ''"
+            " ORDER BY path LIMIT ?"
+        )
+        end = inside[:-1] + "0" if inside else "\U0010ffff"
+        return [path for (path,) in self._rows(sql, inside, end, len(inside) + 1, limit)]
+
     def has_file(self, path: str) -> bool:
         """Whether the file is in the index."""
         return bool(self._rows("SELECT 1 FROM files WHERE path = ? AND skipped = ''", path))
+
+    def known_files(self, paths: Iterable[str]) -> list[str]:
+        """Those of *paths* that are in the index, in their order."""
+        asked = list(dict.fromkeys(paths))[:_MAX_NAMES]
+        marks = ", ".join("?" * len(asked))
+        rows = self._rows(f"SELECT path FROM files WHERE path IN ({marks}) AND skipped = ''", *asked)  # noqa: S608
+        known = {path for (path,) in rows}
+        return [path for path in asked if path in known]
 
     def language_of(self, path: str) -> str:
         """The language id of a file; empty if the index has none of that name."""
@@ -305,7 +324,10 @@ class Database:
         marks = ", ".join("?" * len(asked))
         sql = f"{_DEFINITION} WHERE {column} IN ({marks}) ORDER BY d.file, d.start_line, d.id LIMIT ?"
         rows = self._connection.execute(sql, (*asked, limit))
-        return [Definition(*(*row[:10], tuple(json.loads(row[10])), row[11])) for row in rows]
+        # Most have none, and loading costs as much as all the rest of a row.
+        return [
+            Definition(*(*row[:10], tuple(json.loads(row[10])) if row[10] != "[]" else (), row[11])) for row in rows
+        ]
 
     def _rows(self, sql: str, *values: object) -> list[Any]:
         return self._connection.execute(sql, values).fetchall()
