@@ -132,6 +132,8 @@ class Writer:
                 async for chunk in chunks:
                     if chunk.stop_type == "limit":
                         self._anchors.adopt(ask.document.uri, frame)
+                        if self._surroundings and chunk.timings:
+                            self._surroundings.evaluated(chunk.timings.prompt_ms / 1000)
         except (EngineError, ModelError):
             self._stats.add("engine_failures")  # the next key meets the same failure, and reports it
 
