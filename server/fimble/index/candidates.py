@@ -93,7 +93,9 @@ def _is_hidden(one: Definition) -> bool:
     if one.language in _SAY_PUBLIC:
         # TypeScript's members are public unless they say otherwise.
         is_said = one.language == "rust" or not one.container
-        return one.signature.startswith("private ") or (is_said and not one.signature.startswith(_SAY_PUBLIC[one.language]))
+        return one.signature.startswith("private ") or (
+            is_said and not one.signature.startswith(_SAY_PUBLIC[one.language])
+        )
     return one.name.startswith("_") or one.signature.startswith("private ")
 
 
