@@ -143,6 +143,8 @@ async def _type(
             key_ms.append((engine.asked_at - began) * 1000)
             around.forget(stroke.document.uri)  # every pause asks
             await around.find(ask, (), engine.n_ctx)
+            if until_read:
+                await asyncio.sleep(_IDLE_S)
             if until_read and len(key_ms) % 20 == 0 and (await index.status()).progress.state == "ready":
                 return key_ms
         if not until_read:
