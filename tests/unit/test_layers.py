@@ -54,7 +54,7 @@ LAYERS: tuple[tuple[tuple[str, ...], ...], ...] = (
         ("index",),
         ("index.wire",),
     ),
-    (("core",), ("config",), ("engine.endpoint",), ("index.endpoint",)),
+    (("core",), ("config",), ("background",), ("engine.endpoint",), ("index.endpoint",)),
     (
         ("context",),
         ("syntax",),
