@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from fimble import paths
+from fimble import background, paths
 from fimble.engine import endpoint
 from fimble.engine.endpoint import Endpoint, settings_key
 from fimble.engine.wire import EngineSettings, Probe
@@ -94,20 +94,7 @@ class Launcher:
 
     def spawn(self) -> None:
         """Start an engine that outlives this process.  It ends at once if another one is there already."""
-        log = paths.open_log(f"engine-{self.key}.log")
-        try:
-            self._child = subprocess.Popen(
-                self.command(),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL if log is None else log,
-                env=_environment(),
-                cwd=self.folder,
-                start_new_session=True,
-            )
-        finally:
-            if log is not None:
-                os.close(log)
+        self._child = background.start(self.command(), f"engine-{self.key}.log", self.folder, _environment())
 
     def exit_status(self) -> int | None:
         """How the engine that was started from here ended; None while it runs or if there was none."""

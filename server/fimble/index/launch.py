@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from pathlib import Path
 import filelock
 import msgspec
 
-from fimble import paths
+from fimble import background, paths
 from fimble.errors import NoProject, WorkspaceError
 from fimble.index import endpoint
 from fimble.index.wire import IndexSettings, Stop
@@ -95,19 +94,7 @@ class IndexLauncher:
 
     def spawn(self) -> None:
         """Start an index that outlives this process.  It ends at once if another one is there already."""
-        log = paths.open_log(f"index-{self.key}.log")
-        try:
-            self._child = subprocess.Popen(
-                self.command(),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL if log is None else log,
-                cwd=self.folder,
-                start_new_session=True,
-            )
-        finally:
-            if log is not None:
-                os.close(log)
+        self._child = background.start(self.command(), f"index-{self.key}.log", self.folder)
 
     def exit_status(self) -> int | None:
         """How the index that was started from here ended; None while it runs or if there was none."""
