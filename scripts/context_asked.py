@@ -104,7 +104,7 @@ def oracle(root: Path, task: Row, budget_chars: int) -> list[Row]:
 
 def has_definition(root: Path, task: Row, found: Sequence[Found]) -> bool:
     """Whether the line that gives the name its meaning is among the snippets, blanks not counted."""
-    start, end = task["definition"]
+    start, _ = task["definition"]
     text = (root / task["defined_in"]).read_bytes().decode("utf-8")
     named = re.compile(rf"(?<![\w$]){re.escape(task['name'])}(?![\w$])").search(text, start)
     if named is None:

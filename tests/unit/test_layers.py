@@ -33,6 +33,7 @@ INDEX_SERVER = (
         "index.source",
     ),
     *("index.reading", "index.crash", "index.schema", "index.database", "index.terms", "index.retrieval"),
+    *("index.candidates", "index.elsewhere", "index.cursor", "index.lookup", "index.modules", "index.packing"),
 )
 
 #: From the ground up.  A layer is a row of rooms; a room is the names that begin its modules.  A module may

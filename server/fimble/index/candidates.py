@@ -32,7 +32,7 @@ _LOOK_CHUNKS = 40
 _NEVER_WRITTEN = (DefinitionKind.MODULE, DefinitionKind.SECTION)
 
 #: How what stands at the top of a file says that others may use it, in languages where they may not without.
-_SAY_PUBLIC = {"rust": ("pub", "macro_rules"), "typescript": "export", "typescriptreact": "export"}
+_SAY_PUBLIC = {"rust": ("pub", "macro_rules"), "typescript": ("export",), "typescriptreact": ("export",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,9 @@ def _is_hidden(one: Definition) -> bool:
     if one.language in _SAY_PUBLIC:
         # TypeScript's members are public unless they say otherwise.
         is_said = one.language == "rust" or not one.container
-        return one.signature.startswith("private ") or (is_said and not one.signature.startswith(_SAY_PUBLIC[one.language]))
+        return one.signature.startswith("private ") or (
+            is_said and not one.signature.startswith(_SAY_PUBLIC[one.language])
+        )
     return one.name.startswith("_") or one.signature.startswith("private ")
 
 

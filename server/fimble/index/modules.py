@@ -82,6 +82,8 @@ def _script(database: Database, path: PurePosixPath, module: str) -> Iterator[st
         yield from _script_files(database, _joined(path.parent, module))
         return
     parts = [part for part in module.split("/") if part]
+    if not parts:
+        return
     is_alias = module.startswith(("@/", "~", "#", "$", "src/", "/"))
     if is_alias or len(parts) > 1:
         if not is_alias or module.startswith("src/"):
@@ -89,9 +91,8 @@ def _script(database: Database, path: PurePosixPath, module: str) -> Iterator[st
         rest = parts[1:] if is_alias and parts[0] != "src" else parts
         yield from _by_suffix(database, path, rest, lambda file: file.endswith(_SCRIPT_ENDS))
     # A package of the same repository: `packages/NAME/src/index.ts`.
-    if parts:
-        homes = [f"{above}{parts[-1]}" for above in _folders_up(path)[1:]]
-        yield from _script_files(database, *(f"{home}/{end}" for home in homes for end in ("src/index", "lib/index")))
+    homes = [f"{above}{parts[-1]}" for above in _folders_up(path)[1:]]
+    yield from _script_files(database, *(f"{home}/{end}" for home in homes for end in ("src/index", "lib/index")))
 
 
 def _script_files(database: Database, *places: str) -> list[str]:
