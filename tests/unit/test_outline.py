@@ -158,6 +158,9 @@ def test_time_is_bounded() -> None:
         outline(source, language, budget_s=0.05)
         assert time.thread_time() - started < 1.5
     assert outline(minified, "javascript", budget_s=0.001) is None
+    started = time.thread_time()
+    assert outline("(" * 200_000, "python") is None
+    assert time.thread_time() - started < 3
 
 
 def test_deep_nesting_ends_nothing() -> None:

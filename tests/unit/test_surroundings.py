@@ -100,12 +100,24 @@ async def test_there_is_room_for_so_much() -> None:
 async def test_a_document_settles(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a change there is none for a while, whatever is found."""
     index = ScriptedIndex("best")
-    monkeypatch.setattr(surroundings, "_SETTLED_S", 3600.0)
     asking = around(index)
+    monkeypatch.setattr(asking, "_settled_s", 3600.0)
     kept = await asking.find(ask(), (), N_CTX)
     index.found = ("other",)
     assert await asking.find(ask(), kept, N_CTX) is kept
     asking.forget(ask().document.uri)
+    assert texts(await asking.find(ask(), kept, N_CTX)) == ["best", "other"]
+
+
+async def test_where_evaluating_takes_long_a_document_settles_for_longer() -> None:
+    """So that a slow machine has other things to do."""
+    index = ScriptedIndex("best")
+    asking = around(index)
+    asking.evaluated(600.0)
+    kept = await asking.find(ask(), (), N_CTX)
+    index.found = ("other",)
+    assert await asking.find(ask(), kept, N_CTX) is kept
+    asking.evaluated(0.0)
     assert texts(await asking.find(ask(), kept, N_CTX)) == ["best", "other"]
 
 

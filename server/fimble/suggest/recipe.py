@@ -160,20 +160,21 @@ class Suggester:
             return
         await self._writer.warm(ask)
         await asyncio.sleep(GATHER_IDLE_S)
-        await self._writer.gather(ask)
-        await self._writer.warm(ask)
+        if await self._writer.gather(ask):
+            await self._writer.warm(ask)
 
     async def explain(self, ask: Ask) -> Explanation:
         """What is found at *ask*, likely or not, and why.  Takes its time.  Raises EngineError and ModelError."""
         if silence := self._gate.why_silent(ask):
             return Explanation(silence=silence)
-        await self._writer.gather(ask, at_once=True)
-        found = await self.candidates(dataclasses.replace(ask, is_guess=False))
+        await self._writer.gather(ask)
+        told = await self._writer.explain(ask)
+        found = await self.candidates(ask)
         judged = (
             Judged(each, tuple(self._confidence.why(each.source, each.evidence)), each.confidence >= self._least)
             for each in found
         )
-        return Explanation(await self._writer.explain(ask), tuple(judged))
+        return Explanation(told, tuple(judged))
 
     async def prefetch(self, ask: Ask, suggestion: Suggestion) -> tuple[Ask, Suggestion] | None:
         """Find what follows once *suggestion*, shown at *ask*, is accepted, so that it is in memory by then.

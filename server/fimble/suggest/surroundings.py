@@ -34,8 +34,9 @@ _LEAST_SHARE, _MOST_SHARE = 0.22, 0.6
 #: As much of a long document's own text stands in its prompt anyway (context/anchor).
 _OWN_CHARS = 8_000
 
-#: A document's snippets change so often at most, in seconds.
+#: A document's snippets change so often at most: in seconds, and in times of what evaluating the last change took.
 _SETTLED_S = 3.0
+_SETTLED_TIMES = 8
 
 #: How many of the best pieces have to be there already for nothing to change.
 _BEST = 2
@@ -59,6 +60,7 @@ class Surroundings:
         self._history = history
         self._excluded = excluded
         self._changed_at: dict[str, float] = {}
+        self._settled_s = _SETTLED_S
 
     def repository_of(self, ask: Ask) -> str:
         """The name of the repository that the document is in; empty if it is not in any."""
@@ -70,7 +72,8 @@ class Surroundings:
 
         Takes as long as the index takes.  Raises nothing: without an index nothing changes.
         """
-        if time.monotonic() - self._changed_at.get(ask.document.uri, -_SETTLED_S) < _SETTLED_S or not n_ctx:
+        changed_at = self._changed_at.get(ask.document.uri, float("-inf"))
+        if time.monotonic() - changed_at < self._settled_s or not n_ctx:
             return kept
         room = _room_chars(ask, n_ctx)
         found, edits = await self._asked(ask, room)
@@ -78,6 +81,10 @@ class Surroundings:
             return kept
         self._changed_at[ask.document.uri] = time.monotonic()
         return _merged(kept, [*found, *edits], room)
+
+    def evaluated(self, seconds: float) -> None:
+        """A changed prompt took so long: a slow machine shall not be busy with nothing else."""
+        self._settled_s = max(_SETTLED_S, _SETTLED_TIMES * seconds)
 
     def forget(self, uri: str) -> None:
         """A document was closed."""

@@ -99,19 +99,17 @@ class Writer:
                 self._on_failure(failure)
             return None
 
-    async def gather(self, ask: Ask, *, at_once: bool = False) -> None:
-        """Find what other files have to say about *ask*; the next frames of its document begin with it.
-
-        *at_once*: the very next one does, though it is not evaluated yet.
-        """
-        if self._surroundings and self._engine and self._engine.is_ready:
-            kept = self._anchors.snippets(ask.document.uri)
-            found = await self._surroundings.find(ask, kept, self._engine.n_ctx)
-            if found != kept:
-                self._stats.add("snippets_changed")
-                self._anchors.want(ask.document.uri, found)
-        if at_once and (frame := self._anchors.ahead(ask.document, ask.offset)):
-            self._anchors.adopt(ask.document.uri, frame)
+    async def gather(self, ask: Ask) -> bool:
+        """Find what other files have to say about *ask*; whether that is news, with which its next frames begin."""
+        if not (self._surroundings and self._engine and self._engine.is_ready):
+            return False
+        kept = self._anchors.snippets(ask.document.uri)
+        found = await self._surroundings.find(ask, kept, self._engine.n_ctx)
+        if found == kept:
+            return False
+        self._stats.add("snippets_changed")
+        self._anchors.want(ask.document.uri, found)
+        return True
 
     async def warm(self, ask: Ask) -> None:
         """Have the engine evaluate what the next key at *ask* will need, if it does not have it.
@@ -132,6 +130,8 @@ class Writer:
                 async for chunk in chunks:
                     if chunk.stop_type == "limit":
                         self._anchors.adopt(ask.document.uri, frame)
+                        if self._surroundings and chunk.timings:
+                            self._surroundings.evaluated(chunk.timings.prompt_ms / 1000)
         except (EngineError, ModelError):
             self._stats.add("engine_failures")  # the next key meets the same failure, and reports it
 
@@ -139,6 +139,8 @@ class Writer:
         """What the model is told at *ask*; nothing, if it cannot be asked.  Raises EngineError and ModelError."""
         if self._engine is None:
             return ()
+        if frame := self._anchors.ahead(ask.document, ask.offset):
+            self._anchors.adopt(ask.document.uri, frame)  # evaluated or not
         window = self._anchors.window(ask.document, ask.offset)
         return told(await self._engine.account(self._request(ask, window)), window.snippets)
 

@@ -31,6 +31,9 @@ BUDGET_S = 0.5
 _CHUNK_BYTES = 65_536
 _MATCH_LIMIT = 4096
 
+#: With so many nodes in a row a query takes 0.2 s.
+_MAX_ROW = 20_000
+
 
 def outline(source: str, language: str, budget_s: float = BUDGET_S, *, with_references: bool = True) -> Outline | None:
     """The outline of a text in the language with this id.
@@ -101,7 +104,16 @@ def _outlined(source: str, language: str, until: float, with_references: bool) -
         return None
     text = Encoded(source)
     root = _parsed(queries.grammar, text.data, until)
-    return None if root is None else _told(text, root, queries, until, with_references)
+    if root is None or _is_hopeless(root):
+        return None
+    return _told(text, root, queries, until, with_references)
+
+
+def _is_hopeless(root: Node) -> bool:
+    """Whether what does not fit is one long row, in which a query takes time that grows with its square."""
+    if not root.has_error:
+        return False
+    return root.child_count > _MAX_ROW or any(child.child_count > _MAX_ROW for child in root.children)
 
 
 def _told(text: Encoded, root: Node, queries: Queries, until: float, with_references: bool) -> Outline | None:
