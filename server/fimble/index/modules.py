@@ -21,6 +21,9 @@ _SOURCE_FOLDERS = ("", "src/", "lib/", "python/")
 #: Files that speak for the folder that they are in.
 _CRATE_FILES = ("lib", "main")
 
+#: Crates that come with the compiler.
+_RUST_OWN = frozenset({"std", "core", "alloc"})
+
 _MAX_FILES = 40
 
 
@@ -120,12 +123,14 @@ def _rust(database: Database, path: PurePosixPath, module: str) -> Iterator[str]
         root = next((parent for parent in path.parents if parent.name == "src"), path.parent)
         yield from _rust_files(database, root, rest)
         return
+    if first in _RUST_OWN:
+        return
     for end in _CRATE_FILES:
         for file in database.files_named(end, 500):
-            folder = PurePosixPath(file).parent
-            crate = folder.parent.name if folder.name == "src" else folder.name
+            folder = file.rpartition("/")[0]
+            crate = folder.removesuffix("/src").rpartition("/")[2]
             if crate.replace("-", "_") == first:
-                yield from _rust_files(database, folder, rest)
+                yield from _rust_files(database, PurePosixPath(folder), rest)
     yield from _rust_files(database, path.parent if path.stem in ("mod", *_CRATE_FILES) else path, [first, *rest])
 
 
