@@ -7,6 +7,8 @@
     python3 scripts/bench.py typing --model GGUF --traces FOLDER --llama-server PROGRAM
                                                              typing sessions, key by key, against llama-server
     python3 scripts/bench.py typing ... --paced              the same at a person's pace
+    python3 scripts/bench.py context --repository FOLDER --traces FOLDER
+                                                             what looking into a repository costs
     python3 scripts/bench.py keys --traces FOLDER            how many keys suggestions save, and how many are wrong
 
 `engine` measures, unless --parts names fewer:
@@ -24,6 +26,10 @@ It counts the tokens evaluated anew at each key, those that were warmed while th
 first token and to the finished line.  With --llama-server two more play the same keys: llama.vim's requests, and a
 plain window that slides.  Both write greedily, as ours does, on as many threads as our engine is seen to use.
 Who waits for its turn is suspended.
+
+`context` types in a file of a repository while that is read for the first time, and afterwards: the window's own work
+at a key, the time of a look into the repository at a pause, files read in a second, memory, a restart; then the tokens
+evaluated anew at each key with what is found in pauses, against constant snippets of the same size.
 
 `keys` types recorded sessions into the real `fimble lsp`, key by key, and accepts what is right: as a whole, up to a
 word's edge, or never.  It counts the keys that were saved, what was accepted of all that was shown, and the answers for
@@ -66,6 +72,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     typing.add_argument("--trace", metavar="NAME", help="only this one of them")
     typing.add_argument("--llama-server", metavar="PROGRAM", help="compare with it")
     typing.add_argument("--paced", action="store_true", help="at a person's pace, instead of waiting for each answer")
+    context = commands.add_parser("context", help="what looking into a repository costs")
+    _add_common(context, keys=200, least=20)
+    context.add_argument("--repository", required=True, metavar="FOLDER", help="the files that are looked into")
+    context.add_argument("--traces", required=True, metavar="FOLDER", help="recorded sessions, NAME.jsonl.gz")
+    context.add_argument("--trace", metavar="NAME", help="only this one of them")
     keys = commands.add_parser("keys", help="keys that suggestions save")
     keys.add_argument("--traces", required=True, metavar="FOLDER", help="recorded sessions, NAME.jsonl.gz")
     keys.add_argument("--trace", metavar="NAME", help="only this one of them")

@@ -22,7 +22,9 @@ from fimble.engine.wire import Chunk, Counters, ExtraFile, InfillRequest
 from fimble.errors import FimbleError
 from fimble.lsp.idle import IDLE_S
 from fimble.settings import CacheConfig, Config, SuggestConfig
+from fimble.stats import Stats
 from fimble.suggest.recipe import Suggester
+from fimble.suggest.surroundings import Surroundings
 
 #: However little room is left: some snippets stand in every prompt.
 _MIN_SNIPPET_TOKENS = 256
@@ -131,8 +133,8 @@ class _Heard:
 class _HearingClient(EngineClient):
     """The window's client, which notes every answer and keeps it to itself.
 
-    So nothing is remembered, nothing ends an answer early, and every key asks the engine.  It adds the snippets,
-    which the recipe does not take yet.
+    So nothing is remembered, nothing ends an answer early, and every key asks the engine.  Where the recipe has no
+    snippets, it adds constant ones.
     """
 
     def __init__(self, launcher: Launcher) -> None:
@@ -161,17 +163,19 @@ class _HearingClient(EngineClient):
 class Fimble(Player):
     """The window's recipe on its anchors, and its engine."""
 
-    name = "fimble"
-
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup, surroundings: Surroundings | None = None, name: str = "fimble") -> None:
         super().__init__()
-        folder = setup.home / "typing"
+        self.name = name
+        folder = setup.home / name.partition(" ")[0]
         folder.mkdir(mode=0o700, exist_ok=True)
         self.client = _HearingClient(Launcher(settings_for(setup.model, setup.config()), folder))
         suggest = SuggestConfig(max_tokens=setup.n_predict, echo=False, deadline_ms=60_000)
         config = Config(suggest=suggest, cache=CacheConfig(enabled=False))
         self._failures: list[FimbleError] = []
-        self._suggester = Suggester(config, self.client, on_failure=self._failures.append)
+        self._stats = Stats()
+        self._suggester = Suggester(
+            config, self.client, stats=self._stats, on_failure=self._failures.append, surroundings=surroundings
+        )
         self._pid = 0
 
     async def start(self) -> None:
@@ -181,6 +185,10 @@ class Fimble(Player):
     @property
     def pid(self) -> int:
         return self._pid
+
+    def stats(self) -> dict[str, int]:
+        """The window's counters."""
+        return self._stats.as_dict()
 
     async def counters(self) -> Counters | None:
         return (await self.client.props()).counters

@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 from rich.console import Console
 
+import bench_context
 import bench_engine
 import bench_load
 from bench import parse
@@ -77,6 +78,17 @@ async def measure_typing(options: Namespace, setup: Setup, hear: Hear) -> None:
         hear(trace_name(path), {"title": f"Typing {trace_name(path)}, {clock}", **figures})
 
 
+async def measure_context(options: Namespace, setup: Setup, hear: Hear) -> None:
+    """Every trace, typed in a file of the repository, which is read once."""
+    repository = Path(os.path.realpath(options.repository))
+    for number, path in enumerate(traces(Path(options.traces), options.trace)):
+        keys, _ = strokes(path, options.keys, Gate(Config()))
+        keys = bench_context.located(keys, repository)
+        if not number:
+            hear("reading", await bench_context.reading(repository, keys))
+        hear(trace_name(path), await bench_context.typing(setup, repository, keys))
+
+
 async def measure_keys(options: Namespace, model: Path, home: Path, environ: dict[str, str], hear: Hear) -> None:
     """Every trace, each setting with a new window."""
     typing = [Typist(name) for name in options.typists]
@@ -97,7 +109,8 @@ async def measure(options: Namespace, hear: Hear) -> Figures:
             await measure_keys(options, model, home, environ, hear)
             return _about(options, model)
         setup = Setup(model, home, options.keys, options.n_predict, options.prompt_tokens, options.threads)
-        await (measure_engine if options.command == "engine" else measure_typing)(options, setup, hear)
+        measured = {"engine": measure_engine, "typing": measure_typing, "context": measure_context}
+        await measured[options.command](options, setup, hear)
     return _about(options, model)
 
 
