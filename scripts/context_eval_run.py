@@ -50,7 +50,7 @@ def _read(path: Path) -> list[Row]:
 
 def _together(task: Row) -> Row:
     """The same task in a repository of all projects."""
-    inside = {key: f"{task['project']}/{task[key]}" for key in ("path", "defined_in") if key in task}
+    inside: Row = {key: f"{task['project']}/{task[key]}" for key in ("path", "defined_in") if key in task}
     return {**task, **inside, "project": ""}
 
 

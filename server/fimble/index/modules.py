@@ -127,10 +127,10 @@ def _rust(database: Database, path: PurePosixPath, module: str) -> Iterator[str]
         return
     for end in _CRATE_FILES:
         for file in database.files_named(end, 500):
-            folder = file.rpartition("/")[0]
-            crate = folder.removesuffix("/src").rpartition("/")[2]
+            home = file.rpartition("/")[0]
+            crate = home.removesuffix("/src").rpartition("/")[2]
             if crate.replace("-", "_") == first:
-                yield from _rust_files(database, PurePosixPath(folder), rest)
+                yield from _rust_files(database, PurePosixPath(home), rest)
     yield from _rust_files(database, path.parent if path.stem in ("mod", *_CRATE_FILES) else path, [first, *rest])
 
 
