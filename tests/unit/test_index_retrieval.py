@@ -205,6 +205,14 @@ def test_long_texts_are_read_in_part(repository: Repository) -> None:
     ("files", "path", "marked", "wanted"),
     [
         (
+            {"src/Books/Ledger.cs": "namespace Acme.Books\n{\n    public class Ledger\n    {\n"
+             "        public int Total(int year)\n        {\n            return 0;\n        }\n    }\n}\n"},
+            "src/Main/App.cs",
+            "using Acme.Books;\n\nnamespace Acme\n{\n    class App\n    {\n        void Run(Ledger ledger)\n        {\n"
+            "            ledger.|\n        }\n    }\n}\n",
+            "public int Total(int year)",
+        ),
+        (
             {
                 "src/shapes/circle.ts": "export class Circle {\n  private hidden = 1;\n"
                 "  enlarge(by: number): Circle {\n    return this;\n  }\n}\n",
@@ -257,7 +265,7 @@ def test_long_texts_are_read_in_part(repository: Repository) -> None:
             "public int total(int year)",
         ),
     ],
-    ids=["typescript member", "typescript export", "javascript", "rust", "go", "java"],
+    ids=["c sharp", "typescript member", "typescript export", "javascript", "rust", "go", "java"],
 )  # fmt: skip
 def test_other_languages(tmp_path: Path, files: dict[str, str], path: str, marked: str, wanted: str) -> None:
     """Members, functions and packages are found by each language's own rules."""

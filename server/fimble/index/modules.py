@@ -45,7 +45,7 @@ def submodule(module: str, name: str, language: str) -> str:
 
 def neighbours(database: Database, path: str, language: str) -> list[str]:
     """The files whose names are known in *path* without an import: those of its package."""
-    if language not in ("go", "java", "csharp", "kotlin"):
+    if language not in ("go", "java", "php"):
         return []
     suffix = PurePosixPath(path).suffix
     found = database.files_in(PurePosixPath(path).parent.as_posix(), _MAX_FILES)
