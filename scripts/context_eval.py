@@ -10,7 +10,9 @@ with the text as it stands there, and says, by language, beside plain BM25 chunk
 
 - file    the file that defines the name is among the first five snippets' files
 - itself  the first line of the definition is in the snippets, within the budget
-- ms      how long retrieval took, median and 95th percentile
+- ms      how long retrieval computed, median and 95th percentile; what else the machine does is not counted
+
+--together asks one large repository instead, which holds every project: for times, not for shares.
 
 --write puts the snippets into copies of the task files: SET-none, SET-bm25, SET-ours and SET-oracle (the definition
 itself) .jsonl, and for the control tasks SET-control-none and SET-control-ours.  Then:
@@ -40,6 +42,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--budget-chars", type=_chars, default=DEFAULT_BUDGET_CHARS, metavar="N", help="default: %(default)s"
     )
     parser.add_argument("--anew", action="store_true", help="build the indexes again")
+    parser.add_argument(
+        "--together", action="store_true", help="ask one index of all the projects that were fetched, of both sets"
+    )
     parser.add_argument("--write", action="store_true", help="write the tasks with their snippets")
     parser.add_argument(
         "--misses", type=int, default=0, metavar="N", help="show N tasks whose definition was not found"

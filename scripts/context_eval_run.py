@@ -48,17 +48,23 @@ def _read(path: Path) -> list[Row]:
     return [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]
 
 
+def _together(task: Row) -> Row:
+    """The same task in a repository of all projects."""
+    inside: Row = {key: f"{task['project']}/{task[key]}" for key in ("path", "defined_in") if key in task}
+    return {**task, **inside, "project": ""}
+
+
 def _ask_all(tasks: Sequence[Row], options: Namespace, variants: dict[str, list[Row]]) -> list[Outcome]:
     """Every task, project after project; *variants* gets the tasks with their snippets."""
     folder, budget = Path(options.folder).resolve(), options.budget_chars
     by_project: dict[str, list[Row]] = defaultdict(list)
-    for task in tasks:
+    for task in map(_together, tasks) if options.together else tasks:
         by_project[task["project"]].append(task)
     outcomes = []
     console = Console(stderr=True)
     for project in track(by_project, "Asking", console=console, disable=not console.is_terminal):
         root = folder / "projects" / project
-        database = index_of(root, folder / "index" / f"{project}.sqlite", options.anew)
+        database = index_of(root, folder / "index" / f"{project or 'together'}.sqlite", options.anew)
         sources = sources_of(root, database)
         for task in by_project[project]:
             found, ms = ask(database, sources, task, budget)

@@ -25,6 +25,9 @@ MOST = 40
 _NEVER_USED = 0.4
 
 _TERMS = 16
+
+#: A term costs time for each chunk that has it; in more than this many it tells none of them from another.
+_COMMON_CHUNKS = 3_000
 _LEXICAL_CHARS = (700, 200)
 _CHUNKS = 12
 _LOOK_CHUNKS = 40
@@ -32,7 +35,7 @@ _LOOK_CHUNKS = 40
 _NEVER_WRITTEN = (DefinitionKind.MODULE, DefinitionKind.SECTION)
 
 #: How what stands at the top of a file says that others may use it, in languages where they may not without.
-_SAY_PUBLIC = {"rust": ("pub", "macro_rules"), "typescript": "export", "typescriptreact": "export"}
+_SAY_PUBLIC = {"rust": ("pub", "macro_rules"), "typescript": ("export",), "typescriptreact": ("export",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,8 @@ class Place:
         before, after = _LEXICAL_CHARS
         around = cursor.text[max(cursor.offset - before, 0) : cursor.offset + after]
         frequencies = self.database.frequencies(terms(around).split())
-        rarest = sorted(frequencies, key=frequencies.__getitem__)[:_TERMS]
+        rare = [term for term, count in frequencies.items() if count <= _COMMON_CHUNKS]
+        rarest = sorted(rare, key=frequencies.__getitem__)[:_TERMS]
         found = self.database.search(rarest, _LOOK_CHUNKS)  # this file's own are among the best
         others = [one for one in found if one.path != cursor.path and are_related(one.language, cursor.language)]
         return others[:_CHUNKS]

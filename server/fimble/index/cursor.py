@@ -11,7 +11,7 @@ from fimble.index.terms import identifiers, parts
 from fimble.index.wire import Retrieve
 from fimble.syntax.around import enclosing, types_near
 from fimble.syntax.outline import outline
-from fimble.syntax.symbols import HOLDERS, Definition, Import, Outline
+from fimble.syntax.symbols import HOLDERS, Definition, DefinitionKind, Import, Outline
 
 #: Longer texts are read in two pieces, their head (imports) and what is around the cursor: 8 kB take 2 ms.
 _MAX_CHARS = 24_000
@@ -189,6 +189,11 @@ class Cursor:
         if before[0] in ("raise", "throw", "except", "catch"):
             return 1.0 if name.endswith(("Error", "Exception", "Warning", "Failed", "Exit")) else 0.0
         return 0.3 if before[0] == "new" and name[:1].isupper() else 0.0
+
+    @cached_property
+    def namespaces(self) -> list[str]:
+        """The names of the namespaces that this file is in."""
+        return [one.name for one in self.outline.definitions if one.kind is DefinitionKind.MODULE]
 
     def holders(self) -> list[Definition]:
         """The classes that the cursor is in, the innermost first."""

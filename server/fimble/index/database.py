@@ -141,7 +141,9 @@ class Database:
 
     def importers_of(self, name: str, limit: int = 100) -> list[Import]:
         """Where this very name is imported."""
-        return [Import(*row) for row in self._rows(f"{_IMPORT} WHERE i.name = ? LIMIT ?", name, limit)]
+        # The second condition says nothing new, but lets SQLite use the index, which leaves empty names out.
+        sql = f"{_IMPORT} WHERE i.name = ? AND i.name <> '' LIMIT ?"
+        return [Import(*row) for row in self._rows(sql, name, limit)]
 
     def importers_of_module(self, module: str, limit: int = 100) -> list[Import]:
         """Where a module is imported, written like this."""

@@ -9,7 +9,7 @@ from fimble.index import modules
 from fimble.index.cursor import Cursor, Imported
 from fimble.index.database import Database, Definition
 from fimble.languages import are_related
-from fimble.syntax.symbols import CALLABLES, HOLDERS
+from fimble.syntax.symbols import CALLABLES, HOLDERS, DefinitionKind
 
 #: How many files a name is followed through that only pass it on.
 _MAX_STEPS = 4
@@ -19,6 +19,12 @@ _MAX_CLASSES = 6
 
 #: A name that more files than this define at their top says nothing without an import.
 _MAX_HOMES = 3
+
+#: What only a class has.
+_INNER = (DefinitionKind.METHOD, DefinitionKind.FIELD)
+
+#: Languages whose files know everything in the namespaces that they are in, or that they use.
+_NAMESPACES = ("csharp",)
 
 #: What an import of a module without names is called in its own file.
 _NAMELESS = ("default", "*", "")
@@ -53,6 +59,10 @@ class Lookup:
     @cached_property
     def neighbours(self) -> list[str]:
         """The files of this file's own package, where that needs no import."""
+        if self._cursor.language in _NAMESPACES:
+            spaces = [one.module for one in self._cursor.imports] + self._cursor.namespaces
+            found = [one for one in self._database.definitions_named(spaces) if one.kind == DefinitionKind.MODULE]
+            return list(dict.fromkeys(one.path for one in found if one.path != self._cursor.path))
         return modules.neighbours(self._database, self._cursor.path, self._cursor.language)
 
     # --- names ----------------------------------------------------------------------------------------------
@@ -69,7 +79,16 @@ class Lookup:
 
     def top_of(self, files: Iterable[str]) -> list[Definition]:
         """What files define at their top."""
-        return [one for file in files for one in self.definitions_in(file) if not one.container]
+        return [one for file in files for one in self.definitions_in(file) if self._is_at_top(one)]
+
+    def _is_at_top(self, one: Definition) -> bool:
+        """Whether no class and no function is around it; a namespace is no more than a part of its name."""
+        if not one.container:
+            return True
+        if one.kind in _INNER:
+            return False
+        spaces = (each for each in self.definitions_in(one.path) if each.kind == DefinitionKind.MODULE)
+        return any(one.container in (each.name, f"{each.container}.{each.name}") for each in spaces)
 
     def modules_of(self, one: Imported) -> list[str]:
         """The files of the module that a name means: ``from package import module``."""
@@ -101,7 +120,7 @@ class Lookup:
         found = [
             one
             for one in self._database.definitions_named([name])
-            if one.path != mine.path and not one.container and are_related(one.language, mine.language)
+            if one.path != mine.path and are_related(one.language, mine.language) and self._is_at_top(one)
         ]
         return sorted(found, key=lambda one: -modules.closeness(mine.path, one.path))
 
@@ -109,7 +128,7 @@ class Lookup:
         files = self.files_of(module, path)
         wanted = local if name in _NAMELESS else name
         for file in files:
-            top = [one for one in self.definitions_in(file) if not one.container]
+            top = self.top_of([file])
             if found := [one for one in top if one.name == wanted]:
                 return found
             if name == "default" and (found := [one for one in top if "export default" in one.signature]):

@@ -21,6 +21,9 @@ _SOURCE_FOLDERS = ("", "src/", "lib/", "python/")
 #: Files that speak for the folder that they are in.
 _CRATE_FILES = ("lib", "main")
 
+#: Crates that come with the compiler.
+_RUST_OWN = frozenset({"std", "core", "alloc"})
+
 _MAX_FILES = 40
 
 
@@ -42,7 +45,7 @@ def submodule(module: str, name: str, language: str) -> str:
 
 def neighbours(database: Database, path: str, language: str) -> list[str]:
     """The files whose names are known in *path* without an import: those of its package."""
-    if language not in ("go", "java", "csharp", "kotlin"):
+    if language not in ("go", "java", "php"):
         return []
     suffix = PurePosixPath(path).suffix
     found = database.files_in(PurePosixPath(path).parent.as_posix(), _MAX_FILES)
@@ -82,6 +85,8 @@ def _script(database: Database, path: PurePosixPath, module: str) -> Iterator[st
         yield from _script_files(database, _joined(path.parent, module))
         return
     parts = [part for part in module.split("/") if part]
+    if not parts:
+        return
     is_alias = module.startswith(("@/", "~", "#", "$", "src/", "/"))
     if is_alias or len(parts) > 1:
         if not is_alias or module.startswith("src/"):
@@ -89,9 +94,8 @@ def _script(database: Database, path: PurePosixPath, module: str) -> Iterator[st
         rest = parts[1:] if is_alias and parts[0] != "src" else parts
         yield from _by_suffix(database, path, rest, lambda file: file.endswith(_SCRIPT_ENDS))
     # A package of the same repository: `packages/NAME/src/index.ts`.
-    if parts:
-        homes = [f"{above}{parts[-1]}" for above in _folders_up(path)[1:]]
-        yield from _script_files(database, *(f"{home}/{end}" for home in homes for end in ("src/index", "lib/index")))
+    homes = [f"{above}{parts[-1]}" for above in _folders_up(path)[1:]]
+    yield from _script_files(database, *(f"{home}/{end}" for home in homes for end in ("src/index", "lib/index")))
 
 
 def _script_files(database: Database, *places: str) -> list[str]:
@@ -119,12 +123,14 @@ def _rust(database: Database, path: PurePosixPath, module: str) -> Iterator[str]
         root = next((parent for parent in path.parents if parent.name == "src"), path.parent)
         yield from _rust_files(database, root, rest)
         return
+    if first in _RUST_OWN:
+        return
     for end in _CRATE_FILES:
         for file in database.files_named(end, 500):
-            folder = PurePosixPath(file).parent
-            crate = folder.parent.name if folder.name == "src" else folder.name
+            home = file.rpartition("/")[0]
+            crate = home.removesuffix("/src").rpartition("/")[2]
             if crate.replace("-", "_") == first:
-                yield from _rust_files(database, folder, rest)
+                yield from _rust_files(database, PurePosixPath(home), rest)
     yield from _rust_files(database, path.parent if path.stem in ("mod", *_CRATE_FILES) else path, [first, *rest])
 
 
