@@ -42,6 +42,7 @@ tokens that were written are counted beside.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -74,7 +75,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     typing.add_argument("--paced", action="store_true", help="at a person's pace, instead of waiting for each answer")
     context = commands.add_parser("context", help="what looking into a repository costs")
     _add_common(context, keys=200, least=20)
-    context.add_argument("--repository", required=True, metavar="FOLDER", help="the files that are looked into")
+    context.add_argument(
+        "--repository", required=True, type=os.path.realpath, metavar="FOLDER", help="the files that are looked into"
+    )
     context.add_argument("--traces", required=True, metavar="FOLDER", help="recorded sessions, NAME.jsonl.gz")
     context.add_argument("--trace", metavar="NAME", help="only this one of them")
     keys = commands.add_parser("keys", help="keys that suggestions save")

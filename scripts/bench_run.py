@@ -80,7 +80,7 @@ async def measure_typing(options: Namespace, setup: Setup, hear: Hear) -> None:
 
 async def measure_context(options: Namespace, setup: Setup, hear: Hear) -> None:
     """Every trace, typed in a file of the repository, which is read once."""
-    repository = Path(os.path.realpath(options.repository))
+    repository = Path(options.repository)
     for number, path in enumerate(traces(Path(options.traces), options.trace)):
         keys, _ = strokes(path, options.keys, Gate(Config()))
         keys = bench_context.located(keys, repository)

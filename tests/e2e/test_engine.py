@@ -354,7 +354,7 @@ async def test_the_engine_says_what_it_does_and_never_what_it_reads(new_client: 
     slots = msgspec.json.decode(slots_text, type=list[Slot])
     (used,) = [slot for slot in slots if slot.session]
     trained_on = gguf.GGUFReader(BUNDLED_MODEL).fields["llama.context_length"].contents()
-    assert (len(slots), used.is_processing) == (8, False)
+    assert (len(slots), used.is_processing) == (4, False)
     assert used.n_ctx == min(EngineConfig().context_tokens, trained_on)
     assert used.n_prompt_tokens >= end.tokens_evaluated
     assert "secret" not in slots_text + metrics_text

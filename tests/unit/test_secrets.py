@@ -26,7 +26,8 @@ PATTERNS = sorted(
 def all_detectors() -> dict[str, type]:
     from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
 
-    return {kind.__name__: kind for kind in get_mapping_from_secret_type_to_class().values()}
+    kinds: dict[str, type] = get_mapping_from_secret_type_to_class()
+    return {kind.__name__: kind for kind in kinds.values()}
 
 
 def test_a_secret_is_planted_for_every_detector() -> None:
