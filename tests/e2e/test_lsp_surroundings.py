@@ -113,6 +113,22 @@ async def test_a_file_that_was_saved_is_known(new_window: NewWindow, project: Pa
     await told(window, uri, end, "sofas, tables")
 
 
+async def test_the_repository_is_copied_from(new_window: NewWindow, project: Path) -> None:
+    """A line that another file says already is completed from there, though that file is not open."""
+    line = "    connection = open_database_connection(settings.database_url, timeout=30)\n"
+    (project / "first.py").write_text(f"def first(settings):\n{line}    return connection\n")
+    window = await new_window()
+    source = "def second(settings):\n    connection = open_database_connec\n"
+    uri = window.open("a.py", source)
+    offset = source.index("connec\n") + len("connec")
+    copied: list[str] = []
+    async with asyncio.timeout(30):
+        while not copied:
+            judged = (await window.explain(uri, offset))["judged"]
+            copied = [each["suggestion"]["text"] for each in judged if each["suggestion"]["source"] == "echo"]
+    assert copied == ["tion(settings.database_url, timeout=30)"]
+
+
 async def test_what_is_excluded_is_never_told(new_window: NewWindow, project: Path) -> None:
     """Neither files that the settings keep out nor what the index is told to ignore."""
     (project / ".fimbleignore").write_text("ignored.py\n")

@@ -41,7 +41,7 @@ class ScriptedIndex:
             if isinstance(each, WorkspaceError):
                 raise each
             found.append(Found(path=f"{each[:4]}.py", text=each, start_line=0, why="it is there"))
-        return FoundSnippets(snippets=found, diffs=question.diffs)
+        return FoundSnippets(snippets=found, diffs=question.diffs, copies=["return width * height\n"])
 
 
 @pytest.fixture(autouse=True)
@@ -105,8 +105,17 @@ async def test_a_document_settles(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = await asking.find(ask(), (), N_CTX)
     index.found = ("other",)
     assert await asking.find(ask(), kept, N_CTX) is kept
-    asking.forget(ask().document.uri)
+    asking._changed_at.clear()
     assert texts(await asking.find(ask(), kept, N_CTX)) == ["best", "other"]
+
+
+async def test_what_others_say_is_there_to_copy_until_the_document_is_closed() -> None:
+    """Also while its snippets are settled: copying costs no evaluation."""
+    asking = around(ScriptedIndex("best"))
+    await asking.find(ask(), (), N_CTX)
+    assert asking.copies(ask().document.uri) == ("return width * height\n",)
+    asking.forget(ask().document.uri)
+    assert asking.copies(ask().document.uri) == ()
 
 
 async def test_where_evaluating_takes_long_a_document_settles_for_longer() -> None:

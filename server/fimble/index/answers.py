@@ -16,9 +16,10 @@ import psutil
 
 from fimble import __version__
 from fimble.index import endpoint, schema
+from fimble.index.candidates import Place
 from fimble.index.child import Child
 from fimble.index.database import Database
-from fimble.index.retrieval import retrieve
+from fimble.index.retrieval import copies, snippets
 from fimble.index.secrets import mask
 from fimble.index.source import Sources
 from fimble.index.wire import (
@@ -141,10 +142,17 @@ class Answers:
         if self._database is None or self._sources is None:
             return self._why_not()
         started = time.perf_counter()
-        snippets = retrieve(self._database, self._sources, question)
+        place = Place(self._database, self._sources, question)
+        found = snippets(place)
         ms = (time.perf_counter() - started) * 1000
         diffs = [mask(diff, question.language) for diff in question.diffs]
-        return FoundSnippets(snippets=snippets, diffs=diffs, ms=ms, is_complete=self._child.progress.state == "ready")
+        return FoundSnippets(
+            snippets=found,
+            diffs=diffs,
+            copies=copies(place),
+            ms=ms,
+            is_complete=self._child.progress.state == "ready",
+        )
 
     def _status(self, windows: int) -> Answer:
         if self._database is None:

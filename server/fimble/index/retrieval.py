@@ -47,9 +47,20 @@ def retrieve(database: Database, sources: Sources, question: Retrieve) -> list[F
 
     Raises sqlite3.Error if the database is damaged.
     """
-    place = Place(database, sources, question)
-    packing = Packing(sources, place.lookup.holder_of, question.budget_chars, question.text)
+    return snippets(Place(database, sources, question))
+
+
+def snippets(place: Place) -> list[Found]:
+    """What is told of other files at *place*; see `retrieve`."""
+    question = place.question
+    packing = Packing(place.sources, place.lookup.holder_of, question.budget_chars, question.text)
     return packing.snippets(ranked(place))
+
+
+def copies(place: Place) -> list[str]:
+    """Lines of other files that have the rare words around the cursor: somebody may be writing them again."""
+    found = (place.sources.lines(chunk.path, chunk.start_line, chunk.end_line) for chunk in place.chunks)
+    return [text for text in found if text]
 
 
 def ranked(place: Place) -> list[Ranked]:

@@ -98,6 +98,8 @@ class FoundSnippets(msgspec.Struct, tag=True, kw_only=True, omit_defaults=True):
     snippets: list[Found] = []
     diffs: list[str] = []
     """Those of the question, in its order."""
+    copies: list[str] = []
+    """Lines with words of the cursor's surroundings, to copy from."""
     ms: float = 0.0
     is_complete: bool = True
     """Whether the whole repository had been read by then."""

@@ -11,9 +11,9 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from math import exp
 from typing import TYPE_CHECKING
 
@@ -89,6 +89,7 @@ class Suggester:
         self._confidence = confidence or Confidence()
         self._streak = Streak()
         self._stats = stats or Stats()
+        self._surroundings = surroundings
         self._writer = Writer(config.suggest, engine, store, self._stats, on_failure, surroundings)
         self._gate = Gate(config)
         self._memory = Memory()
@@ -241,11 +242,13 @@ class Suggester:
         if not self._config.suggest.echo:
             return []
         source, reach = ask.document.text.source, echo.MAX_SEARCH_CHARS
-        others = (
+        others: Iterable[str] = (
             unix_lines(other.text.source[-reach:])
             for other in ask.others
             if are_related(ask.document.language, other.language) and not self._gate.is_excluded(other.path)
         )
+        if self._surroundings:
+            others = chain(others, self._surroundings.copies(ask.document.uri))
         before = unix_lines(source[max(0, ask.offset - reach) : ask.offset])
         after = unix_lines(source[ask.offset : ask.offset + reach])
         found = []

@@ -61,6 +61,7 @@ class Surroundings:
         self._excluded = excluded
         self._changed_at: dict[str, float] = {}
         self._settled_s = _SETTLED_S
+        self._copies: dict[str, tuple[str, ...]] = {}
 
     def repository_of(self, ask: Ask) -> str:
         """The name of the repository that the document is in; empty if it is not in any."""
@@ -72,15 +73,21 @@ class Surroundings:
 
         Takes as long as the index takes.  Raises nothing: without an index nothing changes.
         """
-        changed_at = self._changed_at.get(ask.document.uri, float("-inf"))
-        if time.monotonic() - changed_at < self._settled_s or not n_ctx:
+        if not n_ctx:
             return kept
         room = _room_chars(ask, n_ctx)
         found, edits = await self._asked(ask, room)
-        if all(snippet in kept for snippet in (*found[:_BEST], *edits)):
+        changed_at = self._changed_at.get(ask.document.uri, float("-inf"))
+        if time.monotonic() - changed_at < self._settled_s or all(
+            snippet in kept for snippet in (*found[:_BEST], *edits)
+        ):
             return kept
         self._changed_at[ask.document.uri] = time.monotonic()
         return _merged(kept, [*found, *edits], room)
+
+    def copies(self, uri: str) -> tuple[str, ...]:
+        """What other files of the repository say with the same words as a document did in its last pause."""
+        return self._copies.get(uri, ())
 
     def evaluated(self, seconds: float) -> None:
         """A changed prompt took so long: a slow machine shall not be busy with nothing else."""
@@ -89,6 +96,7 @@ class Surroundings:
     def forget(self, uri: str) -> None:
         """A document was closed."""
         self._changed_at.pop(uri, None)
+        self._copies.pop(uri, None)
 
     def _index_of(self, ask: Ask) -> IndexClient | None:
         file = ask.document.file
@@ -120,6 +128,7 @@ class Surroundings:
             answer = await index.retrieve(question)
         except WorkspaceError:
             return [], []  # an index that is late or gone costs a better prompt, and nothing else
+        self._copies[ask.document.uri] = tuple(answer.copies)
         found = [Snippet(found.path, found.text, found.why) for found in answer.snippets]
         masked = zip(hunks, answer.diffs, strict=False)
         return found, [Snippet(hunk.document.path, diff, "just changed there") for hunk, diff in masked]
