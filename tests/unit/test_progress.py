@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
 from lsprotocol import types
 
 from fimble.lsp import progress
-from fimble.lsp.progress import LoadingProgress
+from fimble.lsp.progress import WorkProgress
 
 
 class Editor:
@@ -20,12 +21,14 @@ class Editor:
         self.client_capabilities = types.ClientCapabilities(window=window)
         self.shown: list[str] = []
         self.work_done_progress = self
+        self.tokens: dict[str, Future[None]] = {}
 
     async def create_async(self, token: str) -> None:
         self.shown.append("create")
+        self.tokens[token] = Future()
 
     def begin(self, token: str, value: Any) -> None:
-        self.shown.append(f"begin {value.message}")
+        self.shown.append(f"begin {value.message}" + ", can be ended" * bool(value.cancellable))
 
     def report(self, token: str, value: Any) -> None:
         self.shown.append(f"{value.percentage} %")
@@ -39,7 +42,7 @@ def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "_PATIENCE_S", 0.01)
 
 
-async def _load(loading: LoadingProgress) -> None:
+async def _load(loading: WorkProgress) -> None:
     await asyncio.sleep(0.1)
     loading.report(0.5)
 
@@ -47,15 +50,30 @@ async def _load(loading: LoadingProgress) -> None:
 async def test_slow_loading_is_shown_from_begin_to_end() -> None:
     """An editor that can show progress sees it begin, move and end."""
     editor = Editor(supports_progress=True)
-    loading = LoadingProgress(editor)  # type: ignore[arg-type]
+    loading = WorkProgress(editor, "Loading the model")  # type: ignore[arg-type]
     await loading.watch(_load(loading))
     assert editor.shown == ["create", "begin Loading the model", "50 %", "end"]
+
+
+async def test_work_that_the_user_ends_hears_of_it() -> None:
+    """The editor's button reaches who does the work; its end by itself is none."""
+    editor, ended = Editor(supports_progress=True), list[str]()
+    reading = WorkProgress(editor, "Reading", lambda: ended.append("by the user"))  # type: ignore[arg-type]
+
+    async def until_ended() -> None:
+        await asyncio.sleep(0.1)
+        for token in editor.tokens.values():
+            token.cancel()
+
+    await reading.watch(until_ended())
+    assert editor.shown[1] == "begin Reading, can be ended"
+    assert ended == ["by the user"]
 
 
 async def test_a_failure_ends_the_display() -> None:
     """When loading fails, the display ends and the failure is passed on."""
     editor = Editor(supports_progress=True)
-    loading = LoadingProgress(editor)  # type: ignore[arg-type]
+    loading = WorkProgress(editor, "Loading the model")  # type: ignore[arg-type]
 
     async def fail() -> None:
         await asyncio.sleep(0.1)
@@ -73,7 +91,7 @@ async def test_fast_loading_and_old_editors_see_nothing() -> None:
     async def done() -> None:
         pass
 
-    await LoadingProgress(fast).watch(done())  # type: ignore[arg-type]
-    loading = LoadingProgress(old)  # type: ignore[arg-type]
+    await WorkProgress(fast, "Loading the model").watch(done())  # type: ignore[arg-type]
+    loading = WorkProgress(old, "Loading the model")  # type: ignore[arg-type]
     await loading.watch(_load(loading))
     assert fast.shown == old.shown == []

@@ -92,7 +92,7 @@ async def _wait_read(indexes: Sequence[IndexClient]) -> None:
     with console(stderr=True).status("Reading the repository ..."), contextlib.suppress(WorkspaceError, TimeoutError):
         async with asyncio.timeout(_READ_S):
             for index in indexes:
-                while (await index.status()).progress.state not in ("ready", "failed"):  # noqa: ASYNC110 - tells no event
+                while (await index.status()).progress.is_busy:  # noqa: ASYNC110 - tells no event
                     await asyncio.sleep(0.05)
 
 

@@ -61,7 +61,7 @@ class Answers:
     @property
     def is_busy(self) -> bool:
         """Whether files are being read."""
-        return self._child.progress.state in ("starting", "scanning", "indexing")
+        return self._child.progress.is_busy
 
     async def run(self) -> None:
         """Have the files read, again and again if the child ends; a damaged database is thrown away."""

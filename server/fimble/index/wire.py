@@ -126,6 +126,11 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     memory_bytes: int = 0
     """Of the process that reads the files."""
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether files are being read."""
+        return self.state in ("starting", "scanning", "indexing")
+
 
 class Status(msgspec.Struct, tag=True, kw_only=True, omit_defaults=True):
     """Answers StatusRequest."""

@@ -1,23 +1,29 @@
-"""The editor's progress display while the engine starts and the model loads."""
+"""The editor's progress display while the model loads, and while a repository is read for the first time."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 
 from lsprotocol import types
 from pygls.lsp.server import LanguageServer
 
-#: Loading that takes less than this is not worth a message.
+#: Work that takes less than this is not worth a message.
 _PATIENCE_S = 0.4
 
 
-class LoadingProgress:
-    """Shows work-done progress (LSP 3.15) to clients that can."""
+class WorkProgress:
+    """Shows work-done progress (LSP 3.15) to clients that can.
 
-    def __init__(self, server: LanguageServer) -> None:
+    *message* says what is done; the user can end it if there is *on_cancel*.
+    """
+
+    def __init__(self, server: LanguageServer, message: str, on_cancel: Callable[[], None] | None = None) -> None:
         self._server = server
+        self._message = message
+        self._on_cancel = on_cancel
         self._token: str | None = None
 
     async def watch(self, work: Awaitable[None]) -> None:
@@ -27,8 +33,12 @@ class LoadingProgress:
         if not done and self._is_supported():
             token = f"fimble-{secrets.token_hex(4)}"
             await self._server.work_done_progress.create_async(token)
-            begin = types.WorkDoneProgressBegin(title="Fimble", message="Loading the model", percentage=0)
+            can_end = self._on_cancel is not None
+            begin = types.WorkDoneProgressBegin(
+                title="Fimble", message=self._message, percentage=0, cancellable=can_end or None
+            )
             self._server.work_done_progress.begin(token, begin)
+            self._server.work_done_progress.tokens[token].add_done_callback(self._ended)
             self._token = token
         try:
             await task
@@ -37,8 +47,13 @@ class LoadingProgress:
             if token:
                 self._server.work_done_progress.end(token, types.WorkDoneProgressEnd(message="Ready"))
 
+    def _ended(self, token: Future[None]) -> None:
+        # pygls cancels it when the editor says that the user has ended the work.
+        if token.cancelled() and self._on_cancel:
+            self._on_cancel()
+
     def report(self, share: float) -> None:
-        """The loaded share of the model, from 0 to 1."""
+        """How much is done, from 0 to 1."""
         if self._token:
             report = types.WorkDoneProgressReport(percentage=int(100 * share))
             self._server.work_done_progress.report(self._token, report)

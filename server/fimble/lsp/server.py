@@ -21,7 +21,7 @@ from fimble.core import Ask, Suggestion, Trigger
 from fimble.errors import FimbleError
 from fimble.lsp.documents import Documents, file_of
 from fimble.lsp.idle import CURSOR_IDLE_S, Ahead, Idle
-from fimble.lsp.progress import LoadingProgress
+from fimble.lsp.progress import WorkProgress
 from fimble.lsp.protocol import FimbleProtocol
 from fimble.lsp.session import Session
 from fimble.lsp.status import STATUS_NOTIFICATION, StatusTeller
@@ -53,7 +53,10 @@ class FimbleServer(LanguageServer):
         super().__init__("fimble", __version__, protocol_cls=FimbleProtocol, converter_factory=converters.get_converter)
         assert isinstance(self.protocol, FimbleProtocol)
         self.documents: Documents = self.protocol.documents
-        self.loading = LoadingProgress(self)
+        self.loading = WorkProgress(self, "Loading the model")
+        self.reading = WorkProgress(
+            self, "Reading the repository", lambda: self.start_soon(self.session.stop_reading())
+        )
         self.idle = Idle(self._warm)
         self.ahead = Ahead(self._prefetch)
         self.session = Session(self._tell, self._note_loaded, flags)
@@ -259,6 +262,7 @@ class FimbleServer(LanguageServer):
         self.status.changed()
         await self.loading.watch(warming)
         self.status.changed()
+        await self.reading.watch(self.session.watch_reading(self.reading.report))
 
     async def _pull_settings(self) -> Mapping[str, Any] | None:
         """What the editor answers to workspace/configuration.  One that then does not, loses nothing."""

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 _CONFIGURE_TIMEOUT_S = 3.0
 
+#: How often is looked at how far the reading of a repository is.
+_LOOK_EVERY_S = 0.5
+
 _log = logging.getLogger("fimble.lsp")
 
 
@@ -145,6 +148,24 @@ class Session:
         for index in self.indexes:
             with contextlib.suppress(WorkspaceError):  # the next pause tries again
                 await index.ensure()
+
+    async def watch_reading(self, report: Callable[[float], None]) -> None:
+        """Wait until the repositories have been read; *report* hears the share that is done."""
+        with contextlib.suppress(WorkspaceError):
+            for index in list(self.indexes):
+                while index in self.indexes and (progress := (await index.status()).progress).is_busy:
+                    report(progress.files_done / max(progress.files_total, 1))
+                    await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def stop_reading(self) -> None:
+        """The user wants no repository to be read now; another start of the editor does it."""
+        from fimble.index.launch import stop
+
+        indexes = list(self.indexes)
+        self.indexes.clear()  # the recipe knows this very list
+        for index in indexes:
+            await index.close()
+            await asyncio.to_thread(stop, index.launcher.socket)
 
     def saved(self, files: Sequence[Path]) -> None:
         """Files were saved, created, renamed or deleted."""
