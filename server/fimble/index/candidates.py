@@ -24,14 +24,17 @@ MOST = 40
 #: What it is worth that an imported name occurs nowhere, in units of affinity.
 _NEVER_USED = 0.4
 
+#: Of the lexical search: the text before and after the cursor that it looks for, as many of its rarest words, as many
+#: chunks that are asked for, and as many of other files that are taken.
+_LEXICAL_CHARS = (700, 200)
 _TERMS = 16
+_LOOK_CHUNKS = 40
+_CHUNKS = 12
 
 #: A term costs time for each chunk that has it; in more than this many it tells none of them from another.
 _COMMON_CHUNKS = 3_000
-_LEXICAL_CHARS = (700, 200)
-_CHUNKS = 12
-_LOOK_CHUNKS = 40
 
+#: What an outline names, but no line of code after a cursor.
 _NEVER_WRITTEN = (DefinitionKind.MODULE, DefinitionKind.SECTION)
 
 #: How what stands at the top of a file says that others may use it, in languages where they may not without.
@@ -79,6 +82,7 @@ class Place:
 
 
 def pieces(found: Iterable[Definition], why: str) -> list[Piece]:
+    """Definitions as pieces, chosen for one reason; modules and headings are left out."""
     return [Piece(one.path, one.start_line, one.end_line, why, one) for one in found if one.kind not in _NEVER_WRITTEN]
 
 
