@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import string
 import subprocess
@@ -240,3 +241,34 @@ def test_grammars_are_loaded_when_they_are_needed() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.split("\n")[:2] == ["[]", "['tree_sitter', 'tree_sitter_go']"]
+
+
+def test_an_edit_that_turns_everything_round_waits_for_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An open docstring makes strings of all that follows: no key waits for that parse, and a pause catches up."""
+    kept, whole = Trees(), document("x = 1\n" * 200, "python")
+    assert kept.at(whole, 0) is not None
+    assert not kept.is_behind(whole.uri)
+    monkeypatch.setattr(trees, "_NEXT_PARSE_S", 0.0)
+    monkeypatch.setattr(trees, "_AT_ONCE_S", 0.0)
+    opened = dataclasses.replace(whole, text=whole.text.replace(0, 0, '"""'))
+    assert kept.at(opened, 3) is None
+    assert kept.is_behind(whole.uri)
+    kept.catch_up(opened, 3)
+    assert not kept.is_behind(whole.uri)
+    assert kept.at(opened, 3) is not None
+
+
+def test_what_is_behind_catches_up_with_the_next_edit_that_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last tree is where the next parse starts from, whatever was typed in between."""
+    kept, whole = Trees(), document("x = 1\n" * 200, "python")
+    kept.at(whole, 0)
+    opened = dataclasses.replace(whole, text=whole.text.replace(0, 0, '"""'))
+    with monkeypatch.context() as slow:
+        slow.setattr(trees, "_NEXT_PARSE_S", 0.0)
+        slow.setattr(trees, "_AT_ONCE_S", 0.0)
+        assert kept.at(opened, 3) is None
+    monkeypatch.setattr(trees, "_NEXT_PARSE_S", 10.0)
+    closed = dataclasses.replace(opened, text=opened.text.replace(3, 3, 'a"""\n'))
+    spot = kept.at(closed, len(closed.text.source))
+    assert spot is not None
+    assert spot.errors == 0

@@ -161,6 +161,8 @@ class Suggester:
             return
         await self._writer.warm(ask)
         await asyncio.sleep(GATHER_IDLE_S)
+        if self._trees.is_behind(ask.document.uri):
+            await asyncio.to_thread(self._trees.catch_up, ask.document, ask.offset)
         if await self._writer.gather(ask):
             await self._writer.warm(ask)
 

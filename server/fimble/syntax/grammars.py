@@ -54,7 +54,12 @@ _REGION_START = re.compile(r"<(script|style)\b([^>]*)>", re.IGNORECASE)
 
 @cache
 def parser_for(language: str) -> Parser | None:
-    """The parser of a language id, for documents; None if there is no grammar for it, or none on this machine."""
+    """The one parser of a language id that the event loop uses; None if there is no grammar for it on this machine."""
+    return new_parser(language)
+
+
+def new_parser(language: str) -> Parser | None:
+    """A parser of a language id, for a thread of its own."""
     grammar = grammar_for(language) if language in _GRAMMARS else None
     if grammar is None:
         return None

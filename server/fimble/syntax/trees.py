@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fimble.core import Document
 from fimble.syntax.encoded import encode
-from fimble.syntax.grammars import has_region_edge, parser_for, region_at
+from fimble.syntax.grammars import has_region_edge, new_parser, parser_for, region_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,11 @@ MAX_BYTES = 400_000
 #: A parse that takes longer is given up: the first one of a text, and one that only follows an edit.  This is the
 #: thread's own time: that others keep the cores busy does not make a text worse.
 _FIRST_PARSE_S = 0.15
-_NEXT_PARSE_S = 0.02
+_NEXT_PARSE_S = 0.004
+
+#: Where an edit makes something else of all that follows, a text whose first parse took no longer is parsed anew at once;
+#: a larger one in the next pause.
+_AT_ONCE_S = 0.008
 
 #: How much the parser is given at once: it asks anew wherever it goes on after a part that did not change.
 _CHUNK_BYTES = 4096
@@ -53,6 +57,10 @@ class _Parsed(NamedTuple):
     encoded: bytes
     tree: Tree | None
     """None if parsing it took too long."""
+    base: tuple[Tree, bytes] | None
+    """The last tree there was, and its text: what the next parse starts from; None if there never was one."""
+    first_s: float
+    """How long the first parse took."""
 
 
 class Trees:
@@ -76,6 +84,21 @@ class Trees:
         if parsed.tree is None:
             return None
         return Spot(parser, parsed.tree, source, parsed.encoded, offset - start, is_region=source is not whole)
+
+    def is_behind(self, uri: str) -> bool:
+        """Whether a document that had a tree has none now: an open docstring, say, makes strings of all that follows."""
+        return any(kept.base and not kept.tree for key, kept in self._kept.items() if key[0] == uri)
+
+    def catch_up(self, document: Document, offset: int) -> None:
+        """Parse *document* from its beginning, however long that takes.  For a thread of its own, in a pause."""
+        language, start, end = region_at(document.language, document.text.source, offset)
+        parser = new_parser(language)
+        if parser is None or end - start > MAX_BYTES:
+            return
+        source = document.text.source[start:end]
+        parsed = _parsed(parser, source, None)
+        if parsed.tree:
+            self._kept[document.uri, language] = parsed
 
     def forget(self, uri: str) -> None:
         """A document was closed."""
@@ -183,11 +206,16 @@ def _byte_of(source: str, offset: int) -> int:
 def _parsed(parser: Parser, source: str, last: _Parsed | None) -> _Parsed:
     encoded = encode(source)
     if last is None:
-        return _Parsed(source, encoded, _run(parser, encoded, None, _FIRST_PARSE_S))
-    if last.tree is None:
-        return _Parsed(source, encoded, None)  # it took too long once; it will not be waited for at every key
-    tree = _parse_again(parser, last.tree, last.encoded, encoded, _difference(last.encoded, encoded))
-    return _Parsed(source, encoded, tree or _run(parser, encoded, None, _FIRST_PARSE_S))
+        began = time.thread_time()
+        tree, first_s = _run(parser, encoded, None, _FIRST_PARSE_S), time.thread_time() - began
+        return _Parsed(source, encoded, tree, (tree, encoded) if tree else None, first_s)
+    if last.base is None:  # it took too long once; it will not be waited for at every key
+        return _Parsed(source, encoded, None, None, last.first_s)
+    old_tree, old = last.base
+    tree = _parse_again(parser, old_tree, old, encoded, _difference(old, encoded))
+    if tree is None and last.first_s <= _AT_ONCE_S:
+        tree = _run(parser, encoded, None, _FIRST_PARSE_S)
+    return _Parsed(source, encoded, tree, (tree, encoded) if tree else last.base, last.first_s)
 
 
 def _parse_again(parser: Parser, tree: Tree, old: bytes, new: bytes, change: tuple[int, int, int]) -> Tree | None:
