@@ -31,8 +31,8 @@ MAX_BYTES = 400_000
 _FIRST_PARSE_S = 0.15
 _NEXT_PARSE_S = 0.004
 
-#: Where an edit makes something else of all that follows, a text whose first parse took no longer is parsed anew at once;
-#: a larger one in the next pause.
+#: Where an edit makes something else of all that follows, a text whose first parse took no longer is parsed anew at
+#: once; a larger one in the next pause.
 _AT_ONCE_S = 0.008
 
 #: How much the parser is given at once: it asks anew wherever it goes on after a part that did not change.
@@ -86,7 +86,7 @@ class Trees:
         return Spot(parser, parsed.tree, source, parsed.encoded, offset - start, is_region=source is not whole)
 
     def is_behind(self, uri: str) -> bool:
-        """Whether a document that had a tree has none now: an open docstring, say, makes strings of all that follows."""
+        """Whether a document that had a tree has none now: an open docstring, say, makes strings of what follows."""
         return any(kept.base and not kept.tree for key, kept in self._kept.items() if key[0] == uri)
 
     def catch_up(self, document: Document, offset: int) -> None:
