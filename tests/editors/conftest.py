@@ -12,9 +12,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+from vscode_window import CodeServer, Workbench
 
+import vsix
 from editor_neovim import install_neovim
 from editor_setup import EditorError
+from editor_vscode import VSCode, install_vscode
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +27,54 @@ def neovim() -> Path:
         return install_neovim()
     except EditorError as problem:  # a missing editor must not look like a passed test
         pytest.fail(f"no Neovim to test in (`--ignore tests/editors` leaves these tests out): {problem}")
+
+
+@pytest.fixture(scope="session")
+def vscode() -> VSCode:
+    """code-server with its Node and its browser; what is missing is installed."""
+    try:
+        return install_vscode()
+    except EditorError as problem:
+        pytest.fail(f"no VS Code to test in (`--ignore tests/editors` leaves these tests out): {problem}")
+
+
+@pytest.fixture(scope="session")
+def extension() -> Path:
+    """The extension's package, made anew; its own unit tests run meanwhile."""
+    try:
+        return vsix.build()
+    except EditorError as problem:
+        pytest.fail(f"the VS Code extension cannot be packaged: {problem}")
+
+
+@pytest.fixture(scope="module")
+def server(
+    vscode: VSCode,
+    extension: Path,
+    editor_environment: dict[str, str],
+    settings: dict[str, object],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[CodeServer]:
+    """One code-server with a fresh profile for a whole module, with that module's *settings*."""
+    server = CodeServer(vscode, tmp_path_factory.mktemp("vscode"), editor_environment)
+    server.write_settings(settings)
+    server.install(extension)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def workbench(vscode: VSCode, server: CodeServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
+    """One browser window on a folder of its own for a whole module."""
+    workbench = Workbench(vscode, server, tmp_path_factory.mktemp("project"))
+    try:
+        workbench.open()
+        yield workbench
+    finally:
+        workbench.close()
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +96,8 @@ def editor_environment() -> Iterator[dict[str, str]]:
         environment[f"XDG_{name}"] = str(folder)
     # How likely a suggestion must be is another test's business.
     environment["FIMBLE_SUGGEST_EAGERNESS"] = "eager"
+    # VS Code would take the PATH of a login shell instead of this one.
+    environment["VSCODE_CLI"] = "1"
     yield environment
     end_processes_of(environment)
     shutil.rmtree(home, ignore_errors=True)

@@ -3,7 +3,7 @@
 import * as vscode from "vscode";
 
 import { noteEnvironment, registerCommands } from "./commands.ts";
-import { watchCursor } from "./server/cursor.ts";
+import { CursorWatch } from "./server/cursor.ts";
 import { ServerSession } from "./server/session.ts";
 import { SetupDialog } from "./setup/dialog.ts";
 import { StatusItem } from "./status/item.ts";
@@ -21,9 +21,10 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
   };
   show(status);
   const dialog = new SetupDialog(context, log);
-  session = new ServerSession(context, dialog.environment.folder, log, show);
+  const cursor = new CursorWatch(() => session?.client);
+  session = new ServerSession(context, dialog.environment.folder, log, show, () => cursor.look());
   const parts = { session, dialog, log, show, status: () => status };
-  context.subscriptions.push(log, item, session, registerCommands(parts), watchCursor(() => session?.client), ...watchSettings(session));
+  context.subscriptions.push(log, item, cursor, session, registerCommands(parts), ...watchSettings(session));
   await noteEnvironment(dialog);
   await session.start();
   await offer(dialog, status);
