@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
 import sysconfig
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
+from editor_home import home_of_its_own
 from vscode_window import CodeServer, Workbench
 
 import vsix
@@ -87,30 +84,6 @@ def editor_environment() -> Iterator[dict[str, str]]:
     scripts = Path(sysconfig.get_path("scripts"))
     if not (scripts / "fimble").exists():
         pytest.fail("the `fimble` command is missing from this virtual environment: `pip install -e .[dev]`")
-    home = Path(tempfile.mkdtemp(prefix="fimble-"))
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("FIMBLE_", "XDG_"))}
-    environment["PATH"] = os.pathsep.join([str(scripts), os.environ.get("PATH", os.defpath)])
-    for name in ("CONFIG_HOME", "DATA_HOME", "STATE_HOME", "CACHE_HOME", "RUNTIME_DIR"):
-        folder = home / name.lower()
-        folder.mkdir(mode=0o700)
-        environment[f"XDG_{name}"] = str(folder)
-    # How likely a suggestion must be is another test's business.
-    environment["FIMBLE_SUGGEST_EAGERNESS"] = "eager"
-    # VS Code would take the PATH of a login shell instead of this one.
-    environment["VSCODE_CLI"] = "1"
-    yield environment
-    end_processes_of(environment)
-    shutil.rmtree(home, ignore_errors=True)
-
-
-def end_processes_of(environment: dict[str, str]) -> None:
-    """End what is still running in this environment: the engine outlives the editors by design."""
-    ours = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if process.environ().get("XDG_RUNTIME_DIR") == environment["XDG_RUNTIME_DIR"]:
-                process.terminate()
-                ours.append(process)
-    _, still_alive = psutil.wait_procs(ours, timeout=10)
-    for process in still_alive:
-        process.kill()
+    with home_of_its_own() as environment:
+        environment["PATH"] = os.pathsep.join([str(scripts), os.environ.get("PATH", os.defpath)])
+        yield environment

@@ -50,6 +50,10 @@ class Echo:
         workbench.ghost(self.rest)
 
 
+#: The first time, the editor has to be fetched.
+pytestmark = pytest.mark.timeout(900)
+
+
 @pytest.fixture(scope="module")
 def settings() -> dict[str, object]:
     """Nothing but the settings of all tests."""

@@ -17,6 +17,10 @@ LINES = (
 SHOWN_CHARS = 11
 
 
+#: The first time, the editor has to be fetched.
+pytestmark = pytest.mark.timeout(900)
+
+
 @pytest.fixture(scope="module")
 def settings() -> dict[str, object]:
     """No indentation by the editor: what is typed is what is there."""

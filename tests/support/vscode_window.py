@@ -18,14 +18,15 @@ from typing import Any, TypeVar
 
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import WebDriverException
+from selenium.common.exceptions import ElementNotInteractableException, StaleElementReferenceException
 from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.remote.webelement import WebElement
 
 from editor_vscode import VSCode
 
-DEADLINE_S = 15.0
+DEADLINE_S = 40.0
 POLL_S = 0.03
 
 _BROWSER_FLAGS = (
@@ -100,7 +101,17 @@ look();
 T = TypeVar("T")
 
 
-def until(look: Callable[[], T], wanted: str, deadline_s: float = DEADLINE_S) -> T:
+def _click(element: WebElement | None) -> bool:
+    """Click on what may be still on its way to its place; whether that was possible."""
+    try:
+        if element:
+            element.click()
+        return element is not None
+    except (ElementNotInteractableException, StaleElementReferenceException):
+        return False
+
+
+def until(look: Callable[[], T | None], wanted: str, deadline_s: float = DEADLINE_S) -> T:
     """Look again and again until there is something to see; fail, naming what was wanted, after the deadline."""
     end = time.monotonic() + deadline_s
     while True:
@@ -307,6 +318,18 @@ class Workbench:
         until(lambda: self.script("return !!document.querySelector(arguments[0])", selector), selector)
         self._driver.find_element("css selector", selector).click()
 
+    def press_button(self, label: str) -> None:
+        """Press a button of a notification or a dialog, once it is there."""
+        places = ".notification-toast .monaco-button, .monaco-dialog-box .monaco-button"
+        find = "find(each => each.textContent.trim() === arguments[0])"
+        button = f"return [...document.querySelectorAll('{places}')].{find}"
+        until(lambda: _click(self.script(button, label)), f"the button {label!r}")
+
+    def notifications(self) -> str:
+        """What the notifications say that are on the screen."""
+        messages = "document.querySelectorAll('.notification-toast .notification-list-item-message')"
+        return str(self.script(f"return [...{messages}].map(each => each.textContent).join('\\n')"))
+
     def status(self) -> str:
         """What a screen reader is told of the status bar item."""
         return str(self.script(_STATUS))
@@ -318,10 +341,3 @@ class Workbench:
     def screenshot(self, path: Path) -> None:
         """Save what is on the screen."""
         self._driver.save_screenshot(str(path))
-
-    def is_gone(self) -> bool:
-        """Whether the browser has died."""
-        try:
-            return not self._driver.title
-        except WebDriverException:
-            return True
