@@ -144,6 +144,27 @@ def test_brackets_that_the_editor_closed(workbench: Workbench) -> None:
     workbench.expect("class Circle:", "    def area(self):")
 
 
+def test_beside_the_editors_own_menu(workbench: Workbench, server: CodeServer) -> None:
+    """The suggestion goes on from what is selected in the menu; Tab takes that first, and then the rest."""
+    echo = Echo("menu")
+    menu = "return document.querySelector('.suggest-widget.visible .monaco-list-row.focused')?.ariaLabel ?? ''"
+    server.write_settings(
+        {"editor.quickSuggestions": {"other": "on"}, "editor.wordBasedSuggestions": "currentDocument"}
+    )
+    try:
+        workbench.edit(workbench.folder / "menu.py", echo.text)
+        workbench.type("connection = open_m")
+        until(lambda: str(workbench.script(menu)).startswith("open_menu_connection"), "the word in the menu")
+        workbench.ghost(f"enu_conn{echo.rest}")
+        workbench.press(Keys.TAB)
+        workbench.expect("    connection = open_menu_connection")
+        workbench.ghost(echo.rest.removeprefix("ection"))
+        workbench.press(Keys.TAB)
+        workbench.expect(echo.line)
+    finally:
+        server.write_settings({})
+
+
 def test_accents_and_emoji_before_the_cursor(workbench: Workbench) -> None:
     """An emoji is 1 character, 2 UTF-16 units and 4 bytes; a column in the wrong unit would show at once."""
     line = 'print("🚀 déjà vu", describe_launch_window(weather, crew_size=7))'
