@@ -56,8 +56,8 @@ pytestmark = pytest.mark.timeout(900)
 
 @pytest.fixture(scope="module")
 def settings() -> dict[str, object]:
-    """Nothing but the settings of all tests."""
-    return {}
+    """The editor's own menu has the words of the file, when it is asked for."""
+    return {"editor.wordBasedSuggestions": "currentDocument"}
 
 
 def test_the_status_tells_how_it_starts(workbench: Workbench) -> None:
@@ -144,25 +144,20 @@ def test_brackets_that_the_editor_closed(workbench: Workbench) -> None:
     workbench.expect("class Circle:", "    def area(self):")
 
 
-def test_beside_the_editors_own_menu(workbench: Workbench, server: CodeServer) -> None:
+def test_beside_the_editors_own_menu(workbench: Workbench) -> None:
     """The suggestion goes on from what is selected in the menu; Tab takes that first, and then the rest."""
     echo = Echo("menu")
-    menu = "return document.querySelector('.suggest-widget.visible .monaco-list-row.focused')?.ariaLabel ?? ''"
-    server.write_settings(
-        {"editor.quickSuggestions": {"other": "on"}, "editor.wordBasedSuggestions": "currentDocument"}
-    )
-    try:
-        workbench.edit(workbench.folder / "menu.py", echo.text)
-        workbench.type("connection = open_m")
-        until(lambda: str(workbench.script(menu)).startswith("open_menu_connection"), "the word in the menu")
-        workbench.ghost(f"enu_conn{echo.rest}")
-        workbench.press(Keys.TAB)
-        workbench.expect("    connection = open_menu_connection")
-        workbench.ghost(echo.rest.removeprefix("ection"))
-        workbench.press(Keys.TAB)
-        workbench.expect(echo.line)
-    finally:
-        server.write_settings({})
+    selected = "return document.querySelector('.suggest-widget.visible .monaco-list-row.focused')?.ariaLabel ?? ''"
+    workbench.edit(workbench.folder / "menu.py", echo.text)
+    workbench.type("connection = open_m")
+    workbench.press(" ", Keys.CONTROL)
+    until(lambda: str(workbench.script(selected)).startswith("open_menu_connection"), "the word in the menu")
+    workbench.ghost(f"enu_conn{echo.rest}")
+    workbench.press(Keys.TAB)
+    workbench.expect("    connection = open_menu_connection")
+    workbench.ghost(echo.rest.removeprefix("ection"))
+    workbench.press(Keys.TAB)
+    workbench.expect(echo.line)
 
 
 def test_accents_and_emoji_before_the_cursor(workbench: Workbench) -> None:
@@ -264,12 +259,12 @@ def test_the_server_is_killed_and_comes_back(workbench: Workbench, editor_enviro
     workbench.expect(echo.line)
 
 
-def test_a_program_that_is_no_fimble(workbench: Workbench, server: CodeServer) -> None:
+def test_a_program_that_is_no_fimble(workbench: Workbench, server: CodeServer, settings: dict[str, object]) -> None:
     """A program that is no Fimble is named at once, with the setting to correct."""
-    server.write_settings({"fimble.server.path": "/bin/false"})
+    server.write_settings(settings | {"fimble.server.path": "/bin/false"})
     until(lambda: "Fimble: error" in workbench.status(), "the error")
     assert "fimble.server.path" in workbench.status()
-    server.write_settings({})
+    server.write_settings(settings)
     until(lambda: workbench.status() == "Fimble: ready. Ready", "the right server")
 
 

@@ -85,9 +85,8 @@ def test_from_the_package_to_the_first_suggestion(
             until(lambda: "Fimble: set up." in workbench.status(), "the status to say that it is still missing")
 
             server.write_settings(offline | {"fimble.server.wheels": str(wheels)})
-            workbench.press_button("Try Again")
             begun = time.monotonic()
-            until(lambda: workbench.status() == "Fimble: ready. Ready", "a server that is ready", SETUP_DEADLINE_S)
+            until(lambda: is_set_up_after_trying_again(workbench), "a server that is ready", SETUP_DEADLINE_S)
             set_up_s = time.monotonic() - begun
 
             workbench.edit(project / "new.py", TEXT)
@@ -104,3 +103,9 @@ def test_from_the_package_to_the_first_suggestion(
             workbench.close()
     finally:
         server.stop()
+
+
+def is_set_up_after_trying_again(workbench: Workbench) -> bool:
+    """Press the button whenever it is there: the editor takes a moment to notice that its settings have changed."""
+    workbench.press_if_there("Try Again")
+    return workbench.status() == "Fimble: ready. Ready"

@@ -22,7 +22,6 @@ from selenium.common.exceptions import ElementNotInteractableException, StaleEle
 from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
-from selenium.webdriver.remote.webelement import WebElement
 
 from editor_vscode import VSCode
 
@@ -99,16 +98,6 @@ look();
 """
 
 T = TypeVar("T")
-
-
-def _click(element: WebElement | None) -> bool:
-    """Click on what may be still on its way to its place; whether that was possible."""
-    try:
-        if element:
-            element.click()
-        return element is not None
-    except (ElementNotInteractableException, StaleElementReferenceException):
-        return False
 
 
 def until(look: Callable[[], T | None], wanted: str, deadline_s: float = DEADLINE_S) -> T:
@@ -320,10 +309,19 @@ class Workbench:
 
     def press_button(self, label: str) -> None:
         """Press a button of a notification or a dialog, once it is there."""
+        until(lambda: self.press_if_there(label), f"the button {label!r}")
+
+    def press_if_there(self, label: str) -> bool:
+        """Press a button of a notification or a dialog; whether it was there."""
         places = ".notification-toast .monaco-button, .monaco-dialog-box .monaco-button"
         find = "find(each => each.textContent.trim() === arguments[0])"
-        button = f"return [...document.querySelectorAll('{places}')].{find}"
-        until(lambda: _click(self.script(button, label)), f"the button {label!r}")
+        button = self.script(f"return [...document.querySelectorAll('{places}')].{find}", label)
+        try:
+            if button:
+                button.click()
+            return button is not None
+        except (ElementNotInteractableException, StaleElementReferenceException):
+            return False  # it is still on its way to its place, or just going
 
     def notifications(self) -> str:
         """What the notifications say that are on the screen."""
