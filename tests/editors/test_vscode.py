@@ -97,17 +97,34 @@ def test_accepts_a_word_after_the_other(workbench: Workbench) -> None:
 
 def test_accepts_a_line_of_several(workbench: Workbench) -> None:
     """Alt and right arrow take one line; the others stay shown."""
-    text = "def load(path):\n    with open(path) as file:\n        return file.read()\n\n\ndef load_json(path)"
-    workbench.edit(workbench.folder / "line.py", text)
-    workbench.type(":")
-    shown = workbench.ghost("\n").ghost.split("\n")
-    assert len(shown) > 2, "one line only"
+    before = ["def load(path):", "    with open(path) as file:", "        return file.read()", "", ""]
+    opener, shown = show_several_lines(workbench, before)
     workbench.press(Keys.ARROW_RIGHT, Keys.ALT)  # the end of the line with the cursor
-    workbench.expect("def load_json(path):", "")
+    workbench.expect(opener, "")
     workbench.ghost(shown[1])
     workbench.press(Keys.ARROW_RIGHT, Keys.ALT)
     until(lambda: shown[1] in workbench.look_again().lines, "the next line")
-    assert workbench.look_again().lines[:7] == [*text.split("\n")[:5], "def load_json(path):", shown[1]]
+    lines = workbench.look_again().lines
+    assert lines[:7] == [*before, opener, shown[1]]
+    assert lines[7:] in ([], [""]), "more than a line was taken"
+
+
+def show_several_lines(workbench: Workbench, before: list[str]) -> tuple[str, list[str]]:
+    """Have a block suggested, after a line that opens it; return that line and the lines of the suggestion.
+
+    Only the model writes blocks, and what it writes is its own business: it is asked in several places, and by hand,
+    so that it shows what it is not sure of, too.
+    """
+    openers = ("def load_json(path):", "def load_lines(path, encoding):", "class Loader:", "def main(arguments):")
+    for number, opener in enumerate(openers):
+        workbench.edit(workbench.folder / f"line{number}.py", "\n".join([*before, opener[:-1]]))
+        workbench.type(":")
+        workbench.expect(opener)
+        workbench.press("\\", Keys.ALT)
+        seen = workbench.look_for_ghost(deadline_s=8)
+        if seen and len(shown := seen.ghost.split("\n")) > 2:
+            return opener, shown
+    pytest.fail(f"the model wrote no block at any of {len(openers)} places: {workbench.look()}")
 
 
 def test_escape_dismisses(workbench: Workbench) -> None:

@@ -252,6 +252,13 @@ class Workbench:
         """Wait for ghost text that begins with *wanted*; fail if there is none by the deadline."""
         return until(lambda: self._with_ghost(wanted), f"ghost text {wanted!r}: {self.look()}", deadline_s)
 
+    def look_for_ghost(self, deadline_s: float) -> Snapshot | None:
+        """Wait for ghost text; None if there is none by the deadline."""
+        end = time.monotonic() + deadline_s
+        while not (seen := self._with_ghost("")) and time.monotonic() < end:
+            time.sleep(POLL_S)
+        return seen
+
     def _with_ghost(self, wanted: str) -> Snapshot | None:
         seen = self.look()
         return seen if seen and seen.ghost and seen.ghost.startswith(wanted) else None
