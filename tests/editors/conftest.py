@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from code_server import CodeServer
 from editor_home import home_of_its_own
-from vscode_window import CodeServer, Workbench
+from vscode_window import Workbench
 
 import vsix
 from editor_neovim import install_neovim

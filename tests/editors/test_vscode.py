@@ -13,8 +13,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from code_server import CodeServer
 from selenium.webdriver import Keys
-from vscode_window import CodeServer, Workbench, until
+from vscode_window import Workbench
+from waiting import until
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from selenium.webdriver import Keys
-from vscode_window import Workbench, until
+from vscode_window import Workbench
+from waiting import until
 
 ROUNDS = 200
 

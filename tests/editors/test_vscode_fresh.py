@@ -13,8 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from code_server import CodeServer
 from editor_home import home_of_its_own
-from vscode_window import CodeServer, Workbench, until
+from vscode_window import Workbench
+from waiting import until
 
 import vsix
 from editor_setup import editors_folder, only_one_installer
