@@ -3,7 +3,7 @@
 
     python3 scripts/editors.py install neovim     set up a recent enough Neovim and print where it is
     python3 scripts/editors.py path neovim        print where it is, or say how to get it
-    python3 scripts/editors.py test vscode        run its end-to-end tests
+    python3 scripts/editors.py test vscode        run its end-to-end tests and print a table
     python3 scripts/editors.py test               run those of every editor
 
 An editor that is too old here comes from a newer Debian suite or from npm, and is unpacked into a folder of its own
@@ -16,9 +16,11 @@ import argparse
 import importlib.util
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 
 import environment
 from editor_neovim import install_neovim, neovim_path
@@ -42,10 +44,26 @@ EDITORS = {
 
 
 def test(names: list[str]) -> int:
-    """Run the tests of these editors; return the exit status of pytest."""
-    folder = environment.ROOT / "tests" / "editors"
-    files = [str(file) for name in names for file in sorted(folder.glob(EDITORS[name].tests))]
-    return subprocess.run([sys.executable, "-m", "pytest", "--durations=0", *files], cwd=environment.ROOT).returncode
+    """Run the tests of these editors and print a table; return 0 if all of them passed."""
+    rows = [_test(name) for name in names]
+    print(f"\n{'editor':<10} {'tests':>6} {'passed':>7} {'seconds':>8}")
+    for name, (tests, passed, seconds) in zip(names, rows, strict=True):
+        print(f"{name:<10} {tests:>6} {passed:>7} {seconds:>8.0f}")
+    return int(any(tests == 0 or passed < tests for tests, passed, _seconds in rows))
+
+
+def _test(name: str) -> tuple[int, int, float]:
+    """Run the tests of one editor; return how many there are, how many passed, and the seconds that they took."""
+    files = [str(file) for file in sorted((environment.ROOT / "tests" / "editors").glob(EDITORS[name].tests))]
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        command = [sys.executable, "-m", "pytest", f"--junitxml={report}", *files]
+        subprocess.run(command, cwd=environment.ROOT)
+        suite = ElementTree.parse(report).getroot().find("testsuite") if report.is_file() else None
+    if suite is None:
+        return 0, 0, 0.0
+    tests, *others = (int(suite.get(key, "0")) for key in ("tests", "failures", "errors", "skipped"))
+    return tests, tests - sum(others), float(suite.get("time", "0"))
 
 
 def main(argv: list[str]) -> int:

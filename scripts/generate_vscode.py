@@ -26,12 +26,16 @@ def manifest(text: str, settings: list[Setting], titles: dict[str, str], version
     tree["version"] = version
     own, *_generated = tree["contributes"]["configuration"]
     groups = [_section(title, [each for each in settings if each.group == group]) for group, title in titles.items()]
+    for order, section in enumerate((own, *groups)):
+        section["order"] = order
     tree["contributes"]["configuration"] = [own, *groups]
     return json.dumps(tree, indent=2, ensure_ascii=False) + "\n"
 
 
 def _section(title: str, settings: list[Setting]) -> dict[str, Any]:
-    return {"title": title, "properties": {f"fimble.{setting.key}": _schema(setting) for setting in settings}}
+    # Without an order VS Code shows them by the alphabet.
+    properties = {f"fimble.{each.key}": _schema(each) | {"order": order} for order, each in enumerate(settings)}
+    return {"title": title, "properties": properties}
 
 
 def _schema(setting: Setting) -> dict[str, Any]:

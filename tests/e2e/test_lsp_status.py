@@ -98,6 +98,32 @@ async def test_a_notebooks_cells_are_off_where_the_notebook_is(new_window: NewWi
         await until_state(window, state)
 
 
+async def test_folders_come_and_go(new_window: NewWindow, tmp_path: Path) -> None:
+    """A folder that is added later counts like the first; when that goes, the settings of the next one hold."""
+    window = await new_window(settings={"privacy": {"exclude": ["secret/"]}}, status=True)
+    await until_state(window, "ready")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / ".fimble.toml").write_text("[suggest]\nenabled = false\n")
+    first, second = (types.WorkspaceFolder(uri=path.as_uri(), name=path.name) for path in (window.folder, other))
+    change_folders(window, added=[second], removed=[])
+    uri = (other / "secret" / "a.py").as_uri()
+    item = types.TextDocumentItem(uri=uri, language_id="python", version=1, text=CODE)
+    window.client.text_document_did_open(types.DidOpenTextDocumentParams(text_document=item))
+    window.texts[uri] = CODE
+    window.move_cursor(uri, 0)
+    assert "privacy.exclude" in str((await until_state(window, "off"))["message"])
+    window.move_cursor(window.open("a.py", CODE), 0)
+    await until_state(window, "ready")
+    change_folders(window, added=[], removed=[first])
+    assert "suggest.enabled" in str((await until_state(window, "off"))["message"])
+
+
+def change_folders(window: Window, **event: list[types.WorkspaceFolder]) -> None:
+    change = types.WorkspaceFoldersChangeEvent(**event)
+    window.client.workspace_did_change_workspace_folders(types.DidChangeWorkspaceFoldersParams(event=change))
+
+
 async def test_a_model_that_cannot_be_used_is_an_error(new_window: NewWindow) -> None:
     """The sentence says what to do about it."""
     window = await new_window("--model", "no-such-model", status=True)

@@ -32,7 +32,8 @@ export async function toggleLanguage(): Promise<void> {
   }
   const off = languagesOff();
   const wanted = off.includes(language) ? off.filter((each) => each !== language) : [...off, language];
-  await settings().update(LANGUAGES_OFF, wanted, vscode.ConfigurationTarget.Global);
+  // An empty list would still be stronger than the one in fimble.toml.
+  await settings().update(LANGUAGES_OFF, wanted.length > 0 ? wanted : undefined, vscode.ConfigurationTarget.Global);
 }
 
 export async function chooseEagerness(): Promise<void> {

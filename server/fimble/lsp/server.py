@@ -24,7 +24,7 @@ from fimble.lsp.idle import CURSOR_IDLE_S, Ahead, Idle
 from fimble.lsp.progress import WorkProgress
 from fimble.lsp.protocol import FimbleProtocol
 from fimble.lsp.session import Session
-from fimble.lsp.status import STATUS_NOTIFICATION, StatusTeller
+from fimble.lsp.status import STATUS_NOTIFICATION, StatusTeller, wants_status
 from fimble.suggest.recipe import Outcome, Suggester
 from fimble.text import Encoding
 
@@ -284,14 +284,9 @@ class FimbleServer(LanguageServer):
         folders = [folder.uri for folder in params.workspace_folders or []]
         folders += [params.root_uri] if params.root_uri and not folders else []
         self.documents.folders = tuple(Path(path) for uri in folders if (path := to_fs_path(uri)))
-        self.status.is_wanted = _wants_status(params.capabilities.experimental)
+        self.status.is_wanted = wants_status(params.capabilities.experimental)
         if isinstance(params.initialization_options, Mapping):
             self.editor_settings = params.initialization_options
-
-
-def _wants_status(experimental: Any) -> bool:
-    wanted = experimental if isinstance(experimental, Mapping) else getattr(experimental, "__dict__", {})
-    return wanted.get("fimbleStatus") is True
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -113,6 +113,12 @@ class StatusTeller:
         if session.failure:
             return Status(State.ERROR, str(session.failure), model)
         return _ready(model)
+
+
+def wants_status(experimental: Any) -> bool:
+    """Whether a client whose experimental capabilities these are wants to be told."""
+    wanted = experimental if isinstance(experimental, Mapping) else getattr(experimental, "__dict__", {})
+    return wanted.get("fimbleStatus") is True
 
 
 def _ready(model: str) -> Status:

@@ -18,6 +18,7 @@ export class SetupDialog {
   readonly #extension: vscode.ExtensionContext;
   readonly #log: vscode.LogOutputChannel;
   #running: Promise<boolean> | undefined;
+  #abort: AbortController | undefined;
 
   constructor(extension: vscode.ExtensionContext, log: vscode.LogOutputChannel) {
     this.#extension = extension;
@@ -36,11 +37,17 @@ export class SetupDialog {
     return this.#running;
   }
 
+  /** The window closes: nothing goes on compiling behind it. Resolves when all has ended. */
+  async cancel(): Promise<void> {
+    this.#abort?.abort();
+    await this.#running;
+  }
+
   async #show(): Promise<boolean> {
     const options = { location: vscode.ProgressLocation.Notification, title: "Setting up Fimble", cancellable: true };
     try {
       await vscode.window.withProgress(options, (progress, token) => {
-        const abort = new AbortController();
+        const abort = (this.#abort = new AbortController());
         token.onCancellationRequested(() => abort.abort());
         return this.#make(abort.signal, (message) => progress.report({ message }));
       });
