@@ -37,6 +37,7 @@ class Editor:
 
 EDITORS = {
     "neovim": Editor(install_neovim, neovim_path, "test_neovim*.py"),
+    "neovim-0.10": Editor(lambda: install_neovim((0, 10)), lambda: neovim_path((0, 10)), "test_neovim*.py"),
     "vscode": Editor(lambda: install_vscode().code_server, vscode_path, "test_vscode*.py"),
 }
 
@@ -44,7 +45,8 @@ EDITORS = {
 def test(names: list[str]) -> int:
     """Run the tests of these editors; return the exit status of pytest."""
     folder = environment.ROOT / "tests" / "editors"
-    files = [str(file) for name in names for file in sorted(folder.glob(EDITORS[name].tests))]
+    patterns = dict.fromkeys(EDITORS[name].tests for name in names)  # those of all versions of an editor are the same
+    files = [str(file) for pattern in patterns for file in sorted(folder.glob(pattern))]
     return subprocess.run([sys.executable, "-m", "pytest", "--durations=0", *files], cwd=environment.ROOT).returncode
 
 
