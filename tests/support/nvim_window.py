@@ -148,7 +148,9 @@ class Neovim:
 
     def expect_lines(self, wanted: Sequence[str], why: str) -> None:
         """Wait until the buffer holds exactly these lines."""
-        until(lambda: self.look().lines == list(wanted), f"{why}: {wanted} (now {self.look().lines})")
+        with contextlib.suppress(pytest.fail.Exception):
+            until(lambda: self.look().lines == list(wanted), why)
+        assert self.look().lines == list(wanted), why
 
     def wait_for_server(self) -> None:
         """Wait until Fimble is attached to the current buffer."""
