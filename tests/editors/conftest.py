@@ -10,21 +10,30 @@ from pathlib import Path
 import pytest
 from code_server import CodeServer
 from editor_home import home_of_its_own
+from nvim_window import NEOVIM_FILES, Neovim, running
 from vscode_window import Workbench
 
 import vsix
-from editor_neovim import install_neovim
+from editor_neovim import NEOVIM_SUITES, install_neovim
 from editor_setup import EditorError
 from editor_vscode import VSCode, install_vscode
 
 
-@pytest.fixture(scope="session")
-def neovim() -> Path:
-    """The path of a Neovim >= 0.12; it is installed beside the system's own when there is none."""
+@pytest.fixture(scope="session", params=sorted(NEOVIM_SUITES, reverse=True), ids=lambda v: f"{v[0]}.{v[1]}")
+def neovim(request: pytest.FixtureRequest) -> Path:
+    """The path of each Neovim that the plugin is for; it is installed beside the system's own when there is none."""
     try:
-        return install_neovim()
+        return install_neovim(request.param)
     except EditorError as problem:  # a missing editor must not look like a passed test
         pytest.fail(f"no Neovim to test in (`--ignore tests/editors` leaves these tests out): {problem}")
+
+
+@pytest.fixture
+def nvim(neovim: Path, editor_environment: dict[str, str]) -> Iterator[Neovim]:
+    """A Neovim that is set up by init.example.lua and nothing else."""
+    setup = ["--cmd", f"set runtimepath^={NEOVIM_FILES}", "-u", str(NEOVIM_FILES / "init.example.lua")]
+    with running([str(neovim), "--headless", "--embed", "--clean", "-n", *setup], editor_environment) as editor:
+        yield editor
 
 
 @pytest.fixture(scope="session")
