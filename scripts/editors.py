@@ -45,7 +45,6 @@ EDITORS = {
 
 
 def test(names: list[str]) -> int:
-<<<<<<< HEAD
     """Run the tests of these editors and print a table; return 0 if all of them passed."""
     rows = [_test(name) for name in names]
     print(f"\n{'editor':<10} {'tests':>6} {'passed':>7} {'seconds':>8}")
@@ -66,13 +65,6 @@ def _test(name: str) -> tuple[int, int, float]:
         return 0, 0, 0.0
     tests, *others = (int(suite.get(key, "0")) for key in ("tests", "failures", "errors", "skipped"))
     return tests, tests - sum(others), float(suite.get("time", "0"))
-=======
-    """Run the tests of these editors; return the exit status of pytest."""
-    folder = environment.ROOT / "tests" / "editors"
-    patterns = dict.fromkeys(EDITORS[name].tests for name in names)  # those of all versions of an editor are the same
-    files = [str(file) for pattern in patterns for file in sorted(folder.glob(pattern))]
-    return subprocess.run([sys.executable, "-m", "pytest", "--durations=0", *files], cwd=environment.ROOT).returncode
->>>>>>> neovim
 
 
 def main(argv: list[str]) -> int:
