@@ -111,7 +111,7 @@ async def reading(repository: Path, strokes: Sequence[Stroke]) -> Figures:
         "definitions": first.definitions,
         "skipped": sum(progress.skipped.values()),
         "read_in_s": round(seconds, 1),
-        "files_per_s": round(progress.files_done / max(progress.seconds, 1e-3)),
+        "files_per_s": round(progress.files_total / seconds),
         "memory_mb": round(first.memory_bytes / 1e6),
         "database_mb": round(first.database_bytes / 1e6, 1),
         "ready_after_a_restart_s": round(restart_s, 2),
