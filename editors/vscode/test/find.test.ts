@@ -7,8 +7,8 @@ function machine(files: string[], env: Record<string, string> = {}, platform: No
   return { platform, env, isFile: (path) => files.includes(path) };
 }
 
-const PLACES = { setting: "", environment: "/storage/environment", trustedFolders: ["/work"] };
-const EVERYWHERE = ["/storage/environment/bin/fimble", "/usr/bin/fimble", "/work/.venv/bin/fimble"];
+const PLACES = { setting: "", environment: "/storage/environment", trustedFolders: ["/project"] };
+const EVERYWHERE = ["/storage/environment/bin/fimble", "/usr/bin/fimble", "/project/.venv/bin/fimble"];
 
 test("our environment comes before the PATH, and that before the workspace", () => {
   const found = findServers(PLACES, machine(EVERYWHERE, { PATH: "/bin:/usr/bin" }));
@@ -17,7 +17,7 @@ test("our environment comes before the PATH, and that before the workspace", () 
     [
       ["environment", "/storage/environment/bin/fimble"],
       ["path", "/usr/bin/fimble"],
-      ["workspace", "/work/.venv/bin/fimble"],
+      ["workspace", "/project/.venv/bin/fimble"],
     ],
   );
 });
@@ -28,7 +28,7 @@ test("a path that was set is never passed over, even if nothing is there", () =>
 });
 
 test("a workspace that is not trusted brings no program", () => {
-  assert.deepEqual(findServers({ ...PLACES, trustedFolders: [] }, machine(["/work/.venv/bin/fimble"])), []);
+  assert.deepEqual(findServers({ ...PLACES, trustedFolders: [] }, machine(["/project/.venv/bin/fimble"])), []);
 });
 
 test("relative folders on the PATH are the workspace's, and are not looked into", () => {
