@@ -65,6 +65,10 @@ async def test_a_definition_elsewhere_is_told_and_explained(new_window: NewWindo
     assert all(0 < probability <= 1 for each in model for _token, probability in each["suggestion"]["written"])
     assert model
     assert model[0]["reasons"]
+    page = found["markdown"]
+    assert "| snippet | shapes.py |" in page
+    assert "likely to be taken" in page
+    assert "def area_in(self, unit, digits=2)" in page
 
 
 async def test_what_was_told_stays_while_the_user_types(new_window: NewWindow) -> None:

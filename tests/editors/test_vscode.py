@@ -247,6 +247,20 @@ def test_inside_a_notebooks_cell(workbench: Workbench) -> None:
     workbench.ghost("tes_of('here'")
 
 
+def test_explains_what_is_suggested(workbench: Workbench) -> None:
+    """A command opens a page beside the file: how likely each suggestion is, and what the model was told."""
+    Echo("explained").show(workbench)
+    workbench.command("Fimble: Explain What Is Suggested Here")
+
+    def page() -> str:
+        return str(workbench.script("return document.body.innerText")).replace("\xa0", " ")
+
+    try:
+        until(lambda: "likely to be taken" in page(), "the explanation")
+    finally:
+        workbench.command("View: Close Editors in Other Groups")
+
+
 def test_the_engine_is_killed_and_comes_back(workbench: Workbench, editor_environment: dict[str, str]) -> None:
     """The next key starts another; the editor sees no more than a status."""
     until(lambda: workbench.statuses()[-1] == "Fimble: ready", "ready")

@@ -2,6 +2,7 @@
 
 import * as vscode from "vscode";
 
+import { explain } from "./explain.ts";
 import { tryIt } from "./first.ts";
 import type { ServerSession } from "./server/session.ts";
 import type { SetupDialog } from "./setup/dialog.ts";
@@ -37,6 +38,7 @@ export function registerCommands(parts: Parts): vscode.Disposable {
     "fimble.restart": () => session.start(),
     "fimble.showLog": () => log.show(),
     "fimble.doctor": () => check(session, log),
+    "fimble.explain": () => explain(session),
     "fimble.openSettings": () => vscode.commands.executeCommand("workbench.action.openSettings", "@ext:fimble.fimble"),
     "fimble.tryIt": tryIt,
     "fimble.walkthrough": () => vscode.commands.executeCommand("workbench.action.openWalkthrough", "fimble.fimble#firstMinute"),

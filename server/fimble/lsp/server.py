@@ -25,6 +25,7 @@ from fimble.lsp.progress import WorkProgress
 from fimble.lsp.protocol import FimbleProtocol
 from fimble.lsp.session import Session
 from fimble.lsp.status import STATUS_NOTIFICATION, StatusTeller, wants_status
+from fimble.suggest.explanation import Explanation, as_markdown
 from fimble.suggest.recipe import Outcome, Suggester
 from fimble.text import Encoding
 
@@ -187,7 +188,7 @@ class FimbleServer(LanguageServer):
             self.session.suggester.forget(uri)
 
     async def explain(self, uri: str, position: types.Position) -> dict[str, Any] | None:
-        """What goes into the prompt at *position*, and why each suggestion is as likely as it is."""
+        """What goes into the prompt at *position*, and why each suggestion is as likely as it is; ``markdown``, too."""
         await self.session.wait_configured()
         document, suggester = self.documents.get(uri), self.session.suggester
         if document is None or suggester is None:
@@ -195,9 +196,10 @@ class FimbleServer(LanguageServer):
         here = self.documents.offset_at(document, position)
         try:
             ask = Ask(document, here, Trigger.INVOKED, self.documents.others(uri))
-            return dataclasses.asdict(await suggester.explain(ask))
+            explanation = await suggester.explain(ask)
         except FimbleError as failure:
-            return {"silence": str(failure)}
+            explanation = Explanation(silence=str(failure))
+        return dataclasses.asdict(explanation) | {"markdown": as_markdown(explanation)}
 
     def saved(self, uris: Iterable[str]) -> None:
         """Files were saved, created, renamed or deleted, here or by another program."""

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from fimble.core import Snippet, Suggestion
 from fimble.engine.wire import PromptPart
 
+#: As many reasons are told for a suggestion: the rest hardly count.
+_REASONS = 6
+
 #: What the parts of a prompt are, for people.
 _PARTS = {
     "repository": "the repository's name",
@@ -48,6 +51,39 @@ class Explanation:
     told: tuple[ToldPart, ...] = ()
     judged: tuple[Judged, ...] = ()
     silence: str = ""
+
+
+def as_markdown(explanation: Explanation) -> str:
+    """*explanation* as a page for people to read in an editor."""
+    if explanation.silence:
+        return (
+            f"# Fimble: why nothing is suggested here\n\n{explanation.silence[:1].upper()}{explanation.silence[1:]}.\n"
+        )
+    lines = ["# Fimble: what is suggested here, and why", ""]
+    for judged in explanation.judged:
+        suggestion = judged.suggestion
+        verdict = "shown while you type" if judged.is_shown else "only shown when you ask"
+        lines += [f"## {suggestion.source}: {suggestion.confidence:.0%} likely to be taken, {verdict}", ""]
+        lines += ["```", suggestion.text, "```", ""]
+        if suggestion.written:
+            words = (f"`{_inline(token)}` {probability:.0%}" for token, probability in suggestion.written)
+            lines += ["Token by token: " + ", ".join(words), ""]
+        reasons = (f"{name} {value:+.1f}" for name, value in judged.reasons[:_REASONS] if value)
+        lines += ["Mostly because: " + ", ".join(reasons), ""]
+    if not explanation.judged:
+        lines += ["Nothing was found here.", ""]
+    lines += ["## What the model is told, in this order", ""]
+    lines += ["| part | from | why | tokens | left out |", "|---|---|---|---:|---:|"]
+    for part in explanation.told:
+        lines.append(f"| {part.part} | {_inline(part.name)} | {part.why} | {part.tokens} | {part.left_out or ''} |")
+    for part in explanation.told:
+        if part.text:
+            lines += ["", f"### {_inline(part.name)}", "", "```", part.text.rstrip("\n"), "```"]
+    return "\n".join(lines) + "\n"
+
+
+def _inline(text: str) -> str:
+    return text.replace("\n", "⏎").replace("`", "'").replace("|", "¦")
 
 
 def told(parts: Sequence[PromptPart], snippets: Sequence[Snippet]) -> tuple[ToldPart, ...]:

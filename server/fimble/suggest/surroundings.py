@@ -29,7 +29,7 @@ _HEAD_CHARS, _AROUND_CHARS = 6_000, 16_000
 #: What a token of source code has, and the parts of a prompt that snippets may take: at least what the layout keeps for
 #: them, at most what is left beside the middle (models/PROMPT.md, "What does not fit").
 _CHARS_PER_TOKEN = 3.5
-_LEAST_SHARE, _MOST_SHARE = 0.22, 0.6
+_LEAST_SHARE, _MOST_SHARE = 0.2, 0.6
 
 #: As much of a long document's own text stands in its prompt anyway (context/anchor).
 _OWN_CHARS = 8_000
