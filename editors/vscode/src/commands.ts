@@ -2,7 +2,7 @@
 
 import * as vscode from "vscode";
 
-import { explain } from "./explain.ts";
+import { Explanations } from "./explain.ts";
 import { tryIt } from "./first.ts";
 import type { ServerSession } from "./server/session.ts";
 import type { SetupDialog } from "./setup/dialog.ts";
@@ -30,6 +30,7 @@ const ALIASES = {
 
 export function registerCommands(parts: Parts): vscode.Disposable {
   const { session, dialog, log } = parts;
+  const explanations = new Explanations();
   const all: Record<string, () => unknown> = {
     "fimble.toggle": toggle,
     "fimble.toggleLanguage": toggleLanguage,
@@ -38,7 +39,7 @@ export function registerCommands(parts: Parts): vscode.Disposable {
     "fimble.restart": () => session.start(),
     "fimble.showLog": () => log.show(),
     "fimble.doctor": () => check(session, log),
-    "fimble.explain": () => explain(session),
+    "fimble.explain": () => explanations.show(session),
     "fimble.openSettings": () => vscode.commands.executeCommand("workbench.action.openSettings", "@ext:fimble.fimble"),
     "fimble.tryIt": tryIt,
     "fimble.walkthrough": () => vscode.commands.executeCommand("workbench.action.openWalkthrough", "fimble.fimble#firstMinute"),
@@ -50,6 +51,7 @@ export function registerCommands(parts: Parts): vscode.Disposable {
     all[ours] = () => vscode.commands.executeCommand(theirs);
   }
   return vscode.Disposable.from(
+    explanations.register(),
     ...Object.entries(all).map(([name, work]) => vscode.commands.registerCommand(name, work)),
   );
 }
