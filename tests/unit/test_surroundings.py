@@ -87,6 +87,14 @@ async def test_what_stays_keeps_its_place_and_what_is_new_stands_last() -> None:
     assert texts(await around(index).find(ask(), kept, N_CTX)) == ["fair", "good", "best", "new"]
 
 
+async def test_a_file_is_told_of_once() -> None:
+    """What was told of a file before it changed goes when something newer is."""
+    index = ScriptedIndex("area(width)", "other")
+    kept = await around(index).find(ask(), (), N_CTX)
+    index.found = ("area(width, height)", "other")
+    assert texts(await around(index).find(ask(), kept, N_CTX)) == ["other", "area(width, height)"]
+
+
 async def test_there_is_room_for_so_much() -> None:
     """What was not found again goes when there is no room for it beside what was."""
     index = ScriptedIndex("a" * 900, "b" * 900)

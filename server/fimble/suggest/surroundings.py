@@ -174,12 +174,13 @@ def _window(ask: Ask) -> tuple[str, int]:
 def _merged(kept: tuple[Snippet, ...], found: Sequence[Snippet], room: int) -> tuple[Snippet, ...]:
     """*found*, the best first, after those of *kept* that were found again or for which there is *room* beside them."""
     new = [snippet for snippet in found if snippet not in kept]
+    renewed = {snippet.filename for snippet in new}  # of these files kept ones say what is old, or say it twice
     room -= sum(len(snippet.text) for snippet in found)
     stay = []
     for snippet in reversed(kept):  # the newest is what was of use last
         if snippet in found:
             stay.append(snippet)
-        elif len(snippet.text) <= room:
+        elif len(snippet.text) <= room and snippet.filename not in renewed:
             stay.append(snippet)
             room -= len(snippet.text)
     return (*reversed(stay), *reversed(new))
