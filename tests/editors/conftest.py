@@ -30,8 +30,10 @@ def neovim(request: pytest.FixtureRequest) -> Path:
 @pytest.fixture
 def nvim(neovim: Path, editor_environment: dict[str, str]) -> Iterator[Neovim]:
     """A Neovim that is set up by init.example.lua and nothing else."""
+    # What one test has seen is nothing that another knows.
+    environment = editor_environment | {"FIMBLE_CACHE_ENABLED": "false"}
     setup = ["--cmd", f"set runtimepath^={NEOVIM_FILES}", "-u", str(NEOVIM_FILES / "init.example.lua")]
-    with running([str(neovim), "--headless", "--embed", "--clean", "-n", *setup], editor_environment) as editor:
+    with running([str(neovim), "--headless", "--embed", "--clean", "-n", *setup], environment) as editor:
         yield editor
 
 
