@@ -150,7 +150,8 @@ class Neovim:
         """Wait until the buffer holds exactly these lines."""
         with contextlib.suppress(pytest.fail.Exception):
             until(lambda: self.look().lines == list(wanted), why)
-        assert self.look().lines == list(wanted), why
+        seen = self.look().lines
+        assert seen == list(wanted), f"{why}:\nwanted {wanted}\nseen   {seen}"
 
     def wait_for_server(self) -> None:
         """Wait until Fimble is attached to the current buffer."""

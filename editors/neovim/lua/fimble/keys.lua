@@ -91,7 +91,8 @@ local function keep_former(name, key, former)
     if key:lower() == '<tab>' and vim.snippet.active({ direction = 1 }) then
       return '<Cmd>lua vim.snippet.jump(1)<CR>'
     end
-    return key
+    local after_escape = key:match('^<[MmAa]%-(.)>$')
+    return after_escape and '<Esc>' .. after_escape or key -- as Neovim takes an Alt key that is typed
   end, { expr = true })
 end
 

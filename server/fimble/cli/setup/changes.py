@@ -50,7 +50,7 @@ def apply(editor: str, change: Change, now: datetime) -> Path | None:
     assert change.new is not None
     if dotfile.read(file) != change.old:
         raise ConfigError(f"{change.file} was changed meanwhile, so it was left alone.", "Run the command again.")
-    made = dotfile.make_folders(file.parent)
+    made = [*dotfile.make_folders(file.parent), *dotfile.make_folders(records.folder())]
     if before and change.old is not None and before.written == dotfile.digest(change.old):
         # Ours, untouched: what was there before it is still what undoing brings back.
         dotfile.write(file, change.new)
@@ -124,7 +124,7 @@ def _forget(editor: str, record: records.Record) -> None:
     with contextlib.suppress(OSError):
         if record.backup:
             Path(record.backup).unlink()
-    with contextlib.suppress(OSError):
-        for folder in reversed(record.made_folders):
-            Path(folder).rmdir()
     records.drop(editor)
+    for folder in reversed(record.made_folders):
+        with contextlib.suppress(OSError):
+            Path(folder).rmdir()

@@ -34,11 +34,10 @@ def load() -> dict[str, Record]:
 
 def keep(editor: str, record: Record) -> None:
     """Remember what was written for an editor.  Raises ConfigError."""
-    folder = _file().parent
     try:
-        paths.make_private_dir(folder)
+        paths.make_private_dir(folder())
     except OSError as error:
-        raise ConfigError(f"{folder} cannot be written: {error.strerror or error}.", "Make it writable.") from error
+        raise ConfigError(f"{folder()} cannot be written: {error.strerror or error}.", "Make it writable.") from error
     _save(load() | {editor: record})
 
 
@@ -50,13 +49,16 @@ def drop(editor: str) -> None:
         return
     with contextlib.suppress(OSError):
         _file().unlink()
-    with contextlib.suppress(OSError):
-        _file().parent.rmdir()  # only if nothing else is in it
 
 
 def _save(records: dict[str, Record]) -> None:
     dotfile.write(_file(), msgspec.json.format(msgspec.json.encode(records)).decode(), 0o600)
 
 
+def folder() -> Path:
+    """Where the file is."""
+    return paths.state_dir()
+
+
 def _file() -> Path:
-    return paths.state_dir() / "setup.json"
+    return folder() / "setup.json"
