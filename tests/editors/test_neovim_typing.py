@@ -162,6 +162,7 @@ def test_the_suggestion_follows_the_selected_item(nvim: Neovim, tmp_path: Path) 
     nvim.lua(FORMER)
     nvim.lua(OPEN_MENU, "menu,menuone,noinsert")
     nvim.append("connection = open_data")
+    nvim.expect_ghost("base_connection(settings.database_url")
     nvim.press("<C-x><C-o>")
     until(lambda: menu_is_open(nvim, 0), "the menu with its first item selected")
     rest = "(settings.database_url, timeout=30)"
@@ -196,6 +197,7 @@ def test_a_user_may_want_to_accept_beside_a_selected_item(nvim: Neovim, tmp_path
     nvim.lua("require('fimble').setup{ accept_in_menu = true }")
     nvim.lua(OPEN_MENU, "menu,menuone,noinsert")
     nvim.append("connection = open_data")
+    nvim.expect_ghost("base_connection(settings.database_url")
     nvim.press("<C-x><C-o>")
     until(lambda: menu_is_open(nvim, 0), "the menu with its first item selected")
     shown = until(lambda: (seen := nvim.look()).ghost.startswith("base_connection(settings") and seen, "ghost text")
@@ -243,7 +245,8 @@ def test_health_and_commands(nvim: Neovim, tmp_path: Path) -> None:
     """`:checkhealth fimble` finds all well; every command can be completed and does something."""
     with_echo(nvim, tmp_path / "health.py")
     until(lambda: "ready" in nvim.states(), "the engine to be ready")
-    nvim.press("<Esc>")
+    nvim.press("<Esc>:write<CR>")
+    until(lambda: not nvim.lua("return vim.bo.modified"), "the file to be saved")
     nvim.lua("vim.cmd('checkhealth fimble')")
     page = "\n".join(nvim.look().lines)
     assert "ERROR" not in page
