@@ -49,11 +49,6 @@ def is_in(text: str) -> bool:
     return _find(text) is not None
 
 
-def outside(text: str) -> str:
-    """What the user wrote."""
-    return take_out(text)
-
-
 def _find(text: str) -> re.Match[str] | None:
     found = re.search(rf"^[^\S\n]*\S+ {_BEGIN}.*?^[^\S\n]*\S+ {_END}[^\n]*(?:\n|\Z)", text, re.MULTILINE | re.DOTALL)
     begins, ends = (len(re.findall(rf"^[^\S\n]*\S+ {mark}", text, re.MULTILINE)) for mark in (_BEGIN, _END))

@@ -154,8 +154,12 @@ def _show(change: Change) -> None:
 def _agreed(options: Options, question: str) -> bool:
     if options.yes:
         return True
-    if options.as_json or not sys.stdin.isatty():
+    if options.as_json or not _is_somebody_there():
         if not options.as_json:
             console(stderr=True).print("Nothing was changed: there is nobody to ask. `--yes` does it.")
         return False
     return typer.confirm(question)
+
+
+def _is_somebody_there() -> bool:
+    return sys.stdin.isatty()

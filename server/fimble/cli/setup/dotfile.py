@@ -30,7 +30,9 @@ def read(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8, so it was left alone.", "Add the lines of `--print` yourself.") from error
+        raise ConfigError(
+            f"{path} is not UTF-8, so it was left alone.", "Add the lines of `--print` yourself."
+        ) from error
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.", "Make it readable for you.") from error
 

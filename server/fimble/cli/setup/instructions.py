@@ -9,10 +9,12 @@ from fimble.cli.setup.editors import server_command
 
 def of(name: str) -> str:
     """What to do for the editor of this name."""
-    return _TEXTS[name].replace("COMMAND", json.dumps(server_command()[0])).replace(
-        "ARGUMENTS", json.dumps(list(server_command()[1:]))
-    ).replace("WHOLE", json.dumps(list(server_command()))).replace(
-        "LISP", " ".join(json.dumps(word) for word in server_command())
+    return (
+        _TEXTS[name]
+        .replace("COMMAND", json.dumps(server_command()[0]))
+        .replace("ARGUMENTS", json.dumps(list(server_command()[1:])))
+        .replace("WHOLE", json.dumps(list(server_command())))
+        .replace("LISP", " ".join(json.dumps(word) for word in server_command()))
     )
 
 
