@@ -157,7 +157,7 @@ def use_own_libraries(binary: Path, unpacked: Path, final: Path) -> None:
 
 
 def install_from_debian(package: str, program: str, folder: Path, suite: str) -> None:
-    """Unpack a package of *suite* and all it needs into ``folder/root`` and make its program (a path in there) runnable."""
+    """Unpack a package of *suite* and all it needs into ``folder/root``, and make its program (a path in there) run."""
     machine_codename()  # these two fail before anything is downloaded
     find_patchelf()
     say(f"Setting up {package} in {folder}; the system's own packages are left alone.")

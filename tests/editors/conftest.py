@@ -12,10 +12,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from nvim_window import NEOVIM_FILES, Neovim, running
 
 from editor_neovim import NEOVIM_SUITES, install_neovim
 from editor_setup import EditorError
-from nvim_window import NEOVIM_FILES, Neovim, running
 
 
 @pytest.fixture(scope="session", params=sorted(NEOVIM_SUITES, reverse=True), ids=lambda v: f"{v[0]}.{v[1]}")
@@ -28,10 +28,10 @@ def neovim(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture
-def nvim(neovim: Path, editor_environment: dict[str, str]) -> Iterator[Neovim]:
+def nvim(neovim: Path, editor_environment: dict[str, str], tmp_path: Path) -> Iterator[Neovim]:
     """A Neovim that is set up by init.example.lua and nothing else."""
-    # What one test has seen is nothing that another knows.
-    environment = editor_environment | {"FIMBLE_CACHE_ENABLED": "false"}
+    # What one test has seen and learned is nothing that another knows; the engine they share.
+    environment = editor_environment | {f"XDG_{name}_HOME": str(tmp_path / name) for name in ("CACHE", "STATE", "DATA")}
     setup = ["--cmd", f"set runtimepath^={NEOVIM_FILES}", "-u", str(NEOVIM_FILES / "init.example.lua")]
     with running([str(neovim), "--headless", "--embed", "--clean", "-n", *setup], environment) as editor:
         yield editor

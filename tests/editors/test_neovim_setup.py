@@ -18,7 +18,7 @@ def everything_in(folder: Path) -> dict[str, bytes | None]:
 
 
 def test_one_command_and_back(neovim: Path, editor_environment: dict[str, str], tmp_path: Path) -> None:
-    """`fimble setup neovim --yes` in an empty home, then Neovim shows ghost text; `--undo` leaves the home as it was."""
+    """`fimble setup neovim --yes` in an empty home: Neovim shows ghost text; `--undo` leaves the home as it was."""
     home = tmp_path / "home"
     home.mkdir()
     own = {"HOME": str(home), "FIMBLE_CACHE_ENABLED": "false"}

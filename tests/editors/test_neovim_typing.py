@@ -6,7 +6,6 @@ import random
 from pathlib import Path
 
 import pytest
-
 from nvim_window import NEOVIM_FILES, Neovim, Snapshot, until
 
 CONNECT = "    connection = open_database_connection(settings.database_url, timeout=30)"
@@ -65,7 +64,8 @@ def test_two_hundred_fast_acceptances(nvim: Neovim, tmp_path: Path) -> None:
             model.append(None if is_special else keys)
             specials += is_special
 
-    outcomes = until(lambda: len(o := nvim.lua("return _G.outcomes")) == specials and o, "every key to be worked off")
+    until(lambda: nvim.lua("return #_G.outcomes") == specials, "every key to be worked off")
+    outcomes = nvim.lua("return _G.outcomes")
     told = iter(outcomes)
     wanted = "".join(next(told) if keys is None else keys for keys in model)
     until(lambda: nvim.look().lines[-1] == "", "the last line end")
@@ -172,7 +172,7 @@ def test_the_suggestion_follows_the_selected_item(nvim: Neovim, tmp_path: Path) 
     until(lambda: menu_is_open(nvim, 1), "the second item to be selected")
     nvim.press("<C-p>")
     until(lambda: menu_is_open(nvim, 0), "the first item to be selected again")
-    shown = until(lambda: (seen := nvim.look()).ghost == rest and seen, "what follows the item, which is in now")
+    shown = nvim.expect_look(lambda seen: seen.ghost == rest, "what follows the item, which is in now")
     assert shown.lines[-1] == "    connection = open_database_connection"
     nvim.press("<C-y>")
     until(lambda: not nvim.lua("return vim.fn.pumvisible()"), "the menu to go")
@@ -200,7 +200,7 @@ def test_a_user_may_want_to_accept_beside_a_selected_item(nvim: Neovim, tmp_path
     nvim.expect_ghost("base_connection(settings.database_url")
     nvim.press("<C-x><C-o>")
     until(lambda: menu_is_open(nvim, 0), "the menu with its first item selected")
-    shown = until(lambda: (seen := nvim.look()).ghost.startswith("base_connection(settings") and seen, "ghost text")
+    shown = nvim.expect_look(lambda seen: seen.ghost.startswith("base_connection(settings"), "ghost text")
     nvim.accept(shown)
 
 

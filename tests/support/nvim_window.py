@@ -189,6 +189,17 @@ class Neovim:
         assert seen.ghost.startswith(beginning), f"{seen.ghost!r} does not begin with {beginning!r}"
         return seen
 
+    def expect_look(self, fits: Callable[[Snapshot], bool], wanted: str) -> Snapshot:
+        """Wait until the window looks as it should."""
+
+        def fitting() -> Snapshot | None:
+            seen = self.look()
+            return seen if fits(seen) else None
+
+        seen = until(fitting, wanted)
+        assert seen is not None
+        return seen
+
     def expect_no_ghost(self) -> Snapshot:
         """Wait until no ghost text is left, anywhere in the buffer."""
         until(lambda: not self.look().marks, "the ghost text to go away")

@@ -29,8 +29,8 @@ class Change:
     def diff(self) -> list[str]:
         """A unified diff, without line ends."""
         old, new = ((text or "").replace("\r\n", "\n").split("\n") for text in (self.old, self.new))
-        names = (str(self.file) if text is not None else "/dev/null" for text in (self.old, self.new))
-        return list(difflib.unified_diff(old, new, *names, lineterm=""))
+        before, after = (str(self.file) if text is not None else "/dev/null" for text in (self.old, self.new))
+        return list(difflib.unified_diff(old, new, before, after, lineterm=""))
 
 
 def plan() -> Change:

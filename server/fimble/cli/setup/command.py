@@ -53,7 +53,7 @@ def run(name: str, options: Options) -> int:
     if editor.action == "write":
         status = _write(editor, options, result)
     elif editor.action == "install":
-        status = _install(editor, options, result)
+        status = _install(options, result)
     else:
         result.text = instructions.of(editor.name)
         _say(options, result.text)
@@ -118,7 +118,7 @@ def _write(editor: Editor, options: Options, result: Result) -> int:
     return 0
 
 
-def _install(editor: Editor, options: Options, result: Result) -> int:
+def _install(options: Options, result: Result) -> int:
     package = None if options.undo else vscode.find_package(options.vsix)
     if not result.program or not (package or options.undo):
         result.text = vscode.by_hand()
