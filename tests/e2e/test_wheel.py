@@ -36,6 +36,11 @@ def test_an_installed_wheel_finds_its_models(home: Path, tmp_path: Path) -> None
         [*fimble, "engine", "start", "--json"], env=env, cwd=tmp_path, capture_output=True, check=True
     )
     assert json.loads(done.stdout)["model_path"] == path
+    printed = subprocess.run(
+        [*fimble, "setup", "neovim", "--print"], env=env, cwd=tmp_path, capture_output=True, check=True, text=True
+    )
+    assert str(site / "fimble" / "_editors" / "neovim") in printed.stdout
+    assert (site / "fimble" / "_editors" / "neovim" / "lua" / "fimble" / "init.lua").is_file()
     code = "import fimble.syntax as s; print(s.__file__, len(s.outline('def f(): pass', 'python').definitions))"
     told = subprocess.run(
         [sys.executable, "-c", code], env=env, cwd=tmp_path, capture_output=True, check=True, text=True

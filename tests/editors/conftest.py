@@ -29,10 +29,12 @@ def neovim(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture
-def nvim(neovim: Path, editor_environment: dict[str, str]) -> Iterator[Neovim]:
+def nvim(neovim: Path, editor_environment: dict[str, str], tmp_path: Path) -> Iterator[Neovim]:
     """A Neovim that is set up by init.example.lua and nothing else."""
+    # What one test has seen and learned is nothing that another knows; the engine they share.
+    environment = editor_environment | {f"XDG_{name}_HOME": str(tmp_path / name) for name in ("CACHE", "STATE", "DATA")}
     setup = ["--cmd", f"set runtimepath^={NEOVIM_FILES}", "-u", str(NEOVIM_FILES / "init.example.lua")]
-    with running([str(neovim), "--headless", "--embed", "--clean", "-n", *setup], editor_environment) as editor:
+    with running([str(neovim), "--headless", "--embed", "--clean", "-n", *setup], environment) as editor:
         yield editor
 
 

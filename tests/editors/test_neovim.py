@@ -120,7 +120,7 @@ def test_what_stands_right_of_the_cursor_is_replaced(nvim: Neovim, tmp_path: Pat
     nvim.lua(ANSWER_FOR_THE_SERVER)
     nvim.press("<Esc>ggA(]) 🚀<Left><Left><Left><Left>")
     nvim.expect_lines(["x = [(]) 🚀", "]"], "what was typed")
-    shown = until(lambda: (seen := nvim.look()).ghost and seen, "ghost text")
+    shown = nvim.expect_look(lambda seen: bool(seen.ghost), "ghost text")
     # It is drawn over what it takes the place of, with what stays behind it.
     assert shown.ghost == "first, second])  # é 🚀"
     assert shown.cursor == shown.place
@@ -134,14 +134,14 @@ def test_leafs_through_what_there_is(nvim: Neovim, tmp_path: Path) -> None:
     """Next asks for all that the server has, and goes round; previous goes back.  Nothing is inserted by that."""
     first = with_echo(nvim, tmp_path / "leaf.py")
     nvim.press("<M-n>")
-    second = until(lambda: (seen := nvim.look()).hint.startswith("2/") and seen, "a second suggestion")
+    second = nvim.expect_look(lambda seen: seen.hint.startswith("2/"), "a second suggestion")
     count = int(second.hint.removeprefix("2/"))
     assert second.ghost != first.ghost
     nvim.press("<M-p>")
-    back = until(lambda: (seen := nvim.look()).hint == f"1/{count}" and seen, "the first one again")
+    back = nvim.expect_look(lambda seen: seen.hint == f"1/{count}", "the first one again")
     assert back.ghost == first.ghost
     nvim.press("<M-n>" * count)
-    until(lambda: (seen := nvim.look()).hint == f"1/{count}" and seen.ghost == first.ghost, "the way round")
+    nvim.expect_look(lambda seen: seen.hint == f"1/{count}" and seen.ghost == first.ghost, "the way round")
     nvim.press("<M-n>")
     until(lambda: nvim.look().hint == second.hint, "the second one")
     assert nvim.look().lines == first.lines

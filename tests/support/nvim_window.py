@@ -150,7 +150,8 @@ class Neovim:
         """Wait until the buffer holds exactly these lines."""
         with contextlib.suppress(pytest.fail.Exception):
             until(lambda: self.look().lines == list(wanted), why)
-        assert self.look().lines == list(wanted), why
+        seen = self.look().lines
+        assert seen == list(wanted), f"{why}:\nwanted {wanted}\nseen   {seen}"
 
     def wait_for_server(self) -> None:
         """Wait until Fimble is attached to the current buffer."""
@@ -186,6 +187,17 @@ class Neovim:
         if seen is None:
             pytest.fail(f"no ghost text within {DEADLINE_S:.0f} s:\n{self.look()}\n{self.messages()}")
         assert seen.ghost.startswith(beginning), f"{seen.ghost!r} does not begin with {beginning!r}"
+        return seen
+
+    def expect_look(self, fits: Callable[[Snapshot], bool], wanted: str) -> Snapshot:
+        """Wait until the window looks as it should."""
+
+        def fitting() -> Snapshot | None:
+            seen = self.look()
+            return seen if fits(seen) else None
+
+        seen = until(fitting, wanted)
+        assert seen is not None
         return seen
 
     def expect_no_ghost(self) -> Snapshot:

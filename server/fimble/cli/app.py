@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -78,3 +79,21 @@ def doctor(
     from fimble.cli.doctor import run
 
     raise typer.Exit(run(json))
+
+
+@app.command()
+def setup(
+    editor: Annotated[str, typer.Argument(help="Which one; none: list them and what would be done.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Take back what was written for this editor.")] = False,
+    print_only: Annotated[bool, typer.Option("--print", help="Only show it; change nothing.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.  Never asks.")] = False,
+    vsix: Annotated[Path | None, typer.Option(help="The extension's file, for VS Code.")] = None,
+) -> None:
+    """Set up an editor: shows what would change, asks, keeps a backup, and can take it back."""
+    from fimble.cli.output import failures
+    from fimble.cli.setup.command import Options, run
+
+    with failures():
+        status = run(editor, Options(yes=yes, undo=undo, print_only=print_only, as_json=json, vsix=vsix))
+    raise typer.Exit(status)

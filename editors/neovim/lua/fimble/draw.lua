@@ -5,10 +5,8 @@ M.namespace = vim.api.nvim_create_namespace('fimble')
 
 --- The highlight groups, unless a colour scheme or the user has them.
 function M.define_highlights()
-  local ghost = vim.fn.hlexists('ComplHint') == 1 and 'ComplHint' or 'Comment'
-  local hint = vim.fn.hlexists('ComplHintMore') == 1 and 'ComplHintMore' or 'NonText'
-  vim.api.nvim_set_hl(0, 'FimbleGhost', { link = ghost, default = true })
-  vim.api.nvim_set_hl(0, 'FimbleHint', { link = hint, default = true })
+  vim.api.nvim_set_hl(0, 'FimbleGhost', { link = 'Comment', default = true })
+  vim.api.nvim_set_hl(0, 'FimbleHint', { link = 'NonText', default = true })
 end
 
 function M.clear(buffer)

@@ -67,10 +67,6 @@ local actions = {
 ---@type table<string, { key: string, former: table? }>
 local mapped = {}
 
-local function own(name)
-  return ('<Plug>(fimble-%s)'):format(name)
-end
-
 local function former_of(name)
   return ('<Plug>(fimble-former-%s)'):format(name)
 end
@@ -91,7 +87,8 @@ local function keep_former(name, key, former)
     if key:lower() == '<tab>' and vim.snippet.active({ direction = 1 }) then
       return '<Cmd>lua vim.snippet.jump(1)<CR>'
     end
-    return key
+    local after_escape = key:match('^<[MmAa]%-(.)>$')
+    return after_escape and '<Esc>' .. after_escape or key -- as Neovim takes an Alt key that is typed
   end, { expr = true })
 end
 
@@ -102,22 +99,31 @@ local function map(name, key)
     former = {} -- it stays the stronger one in its buffer
   end
   keep_former(name, key, former)
-  -- An undo takes back the suggestion alone.  A command that stands in for the key runs in its turn: what was typed
-  -- after the key comes after it, however fast.
-  local keys = ('<C-g>u<Cmd>lua require("fimble.keys").run("%s")<CR>'):format(name)
-  vim.keymap.set('i', own(name), keys)
-  vim.keymap.set('i', key, function()
-    if not action.is_for() then
-      return former_of(name)
-    end
-    -- A menu is closed first, with the item that the user has selected in it.
-    local is_menu_open = vim.fn.pumvisible() == 1 and vim.startswith(name, 'accept')
-    return (is_menu_open and '<C-y>' or '') .. own(name)
-  end, { expr = true, remap = true, desc = 'Fimble: ' .. action.what })
+  -- No <expr> mapping: Neovim looks at those ahead of time, before what was typed just before is in the buffer.
+  vim.keymap.set('i', key, ('<Cmd>lua require("fimble.keys").press("%s")<CR>'):format(name), {
+    desc = 'Fimble: ' .. action.what,
+  })
   mapped[name] = { key = key, former = former }
 end
 
---- Run an action; what the keys are mapped to.
+--- Put keys in front of all that was typed since: they run in the turn of the key that they stand for.
+local function feed(keys, mode)
+  vim.api.nvim_feedkeys(vim.keycode(keys), mode .. 'i', false)
+end
+
+--- A key was pressed: it is Fimble's, or it does what it did before.
+function M.press(name)
+  if not actions[name].is_for() then
+    return feed(former_of(name), 'm')
+  end
+  -- A menu is closed first, with the item that the user has selected in it.
+  local is_menu_open = vim.fn.pumvisible() == 1 and vim.startswith(name, 'accept')
+  -- An undo then takes back the suggestion alone.
+  local break_undo = vim.startswith(name, 'accept') and '<C-g>u' or ''
+  feed((is_menu_open and '<C-y>' or '') .. break_undo .. ('<Cmd>lua require("fimble.keys").run("%s")<CR>'):format(name), 'n')
+end
+
+--- Run an action.
 function M.run(name)
   actions[name].run()
 end

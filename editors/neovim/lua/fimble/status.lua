@@ -9,6 +9,9 @@ local M = {}
 
 ---@type table<integer, fimble.Status> by client
 local told = {}
+--- Whose model could not be asked, so that a place where nothing was found is worth another look.
+local away = {} ---@type table<integer, boolean>
+local AWAY = { starting = true, loading = true, error = true }
 
 --- By words and signs, never by colour alone.
 local TEXTS = {
@@ -27,14 +30,15 @@ end
 
 --- LSP handler of `fimble/status`.
 function M.handle(_, status, context)
-  local before = told[context.client_id]
   if status.percentage == vim.NIL then
     status.percentage = nil
   end
   told[context.client_id] = status
   changed()
-  local was_away = not before or before.state == 'starting' or before.state == 'loading' or before.state == 'error'
-  if status.state == 'ready' and was_away then
+  if AWAY[status.state] then
+    away[context.client_id] = true
+  elseif status.state == 'ready' and away[context.client_id] ~= false then
+    away[context.client_id] = false
     require('fimble.ghost').refresh()
   end
 end
