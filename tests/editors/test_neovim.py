@@ -10,7 +10,8 @@ import re
 from functools import partial
 from pathlib import Path
 
-from nvim_window import DEADLINE_S, NEOVIM_FILES, Neovim, Snapshot, processes_of, until
+from nvim_window import NEOVIM_FILES, Neovim, Snapshot, processes_of
+from waiting import DEADLINE_S, until
 
 CONNECT = "    connection = open_database_connection(settings.database_url, timeout=30)"
 REST = "ection(settings.database_url, timeout=30)"

@@ -7,7 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from nvim_window import running, until
+from nvim_window import running
+from waiting import until
 
 ECHO_FILE = "connection = open_database_connection(settings.database_url, timeout=30)\n\n"
 

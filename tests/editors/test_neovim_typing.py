@@ -6,7 +6,8 @@ import random
 from pathlib import Path
 
 import pytest
-from nvim_window import NEOVIM_FILES, Neovim, Snapshot, until
+from nvim_window import NEOVIM_FILES, Neovim, Snapshot
+from waiting import until
 
 CONNECT = "    connection = open_database_connection(settings.database_url, timeout=30)"
 REST = "ection(settings.database_url, timeout=30)"

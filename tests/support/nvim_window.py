@@ -7,17 +7,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psutil
 import pynvim  # type: ignore[import-untyped]
 import pytest
+from waiting import DEADLINE_S, POLL_S, until
 
 NEOVIM_FILES = Path(__file__).resolve().parents[2] / "editors" / "neovim"
-DEADLINE_S = 30.0
-POLL_S = 0.02
 
-T = TypeVar("T")
 
 # Remembers whether the newest request was answered, and for which place in which state of the buffer it was made;
 # every status that was told; and what each acceptance put in.
@@ -71,17 +69,6 @@ return {
     and vim.deep_equal(_G.asked.cursor, cursor),
 }
 """
-
-
-def until(look: Callable[[], T], wanted: str, deadline_s: float = DEADLINE_S) -> T:
-    """Look again and again until there is something to see; fail, naming what was wanted, after the deadline."""
-    end = time.monotonic() + deadline_s
-    while True:
-        if seen := look():
-            return seen
-        if time.monotonic() > end:
-            pytest.fail(f"waited {deadline_s:.0f} s in vain for {wanted}")
-        time.sleep(POLL_S)
 
 
 @dataclass(frozen=True)
