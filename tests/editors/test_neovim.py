@@ -42,6 +42,7 @@ def with_model(nvim: Neovim, folder: Path) -> Snapshot:
         nvim.press("<Esc>")
         nvim.start(folder / f"model_{number}.py", text[:-1])
         nvim.append(text[-1])
+        nvim.press("<M-Bslash>")  # also what is not likely enough to come by itself
         if shown := nvim.ghost(deadline_s=DEADLINE_S / 6):
             return shown
     raise AssertionError(f"the model said nothing at any of {len(MODEL_PLACES)} places:\n{nvim.messages()}")
@@ -166,7 +167,8 @@ def test_accepts_what_the_model_says(nvim: Neovim, tmp_path: Path) -> None:
 
 def test_the_engine_may_be_killed(nvim: Neovim, editor_environment: dict[str, str], tmp_path: Path) -> None:
     """`kill -9` of the engine: typing goes on, and the model's suggestions come back."""
-    with_model(nvim, tmp_path)
+    (tmp_path / "before").mkdir()
+    with_model(nvim, tmp_path / "before")
     engines = processes_of(editor_environment, "fimble", "engine")
     assert engines, "no engine runs"
     for engine in engines:
@@ -174,6 +176,8 @@ def test_the_engine_may_be_killed(nvim: Neovim, editor_environment: dict[str, st
     nvim.press("<Esc>")
     (tmp_path / "after").mkdir()
     nvim.accept(with_model(nvim, tmp_path / "after"))
+    new = {process.pid for process in processes_of(editor_environment, "fimble", "engine")}
+    assert new - {engine.pid for engine in engines}
 
 
 def test_the_server_may_be_killed(nvim: Neovim, editor_environment: dict[str, str], tmp_path: Path) -> None:
