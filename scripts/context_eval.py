@@ -19,6 +19,11 @@ itself) .jsonl, and for the control tasks SET-control-none and SET-control-ours.
 
     python3 scripts/eval.py FOLDER/SET-ours.jsonl --mode logprob --out ours.jsonl         (and so on for each)
     python3 scripts/scores.py FOLDER/SET.jsonl none=none.jsonl bm25=bm25.jsonl ours=ours.jsonl --minus none
+
+--product asks the real `fimble lsp` by hand for a suggestion at each task, in the project itself, with the index on and
+off, and writes SET.on.jsonl, SET.off.jsonl and the same of the control tasks:
+
+    python3 scripts/scores.py FOLDER/SET.jsonl off=FOLDER/SET.off.jsonl on=FOLDER/SET.on.jsonl --minus off
 """
 
 from __future__ import annotations
@@ -44,6 +49,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--anew", action="store_true", help="build the indexes again")
     parser.add_argument(
         "--together", action="store_true", help="ask one index of all the projects that were fetched, of both sets"
+    )
+    parser.add_argument(
+        "--product", action="store_true", help="ask for suggestions instead, with the index and without"
     )
     parser.add_argument("--write", action="store_true", help="write the tasks with their snippets")
     parser.add_argument(

@@ -19,7 +19,11 @@ from rich.table import Table
 
 from context_asked import ask, ask_bm25, has_definition, index_of, oracle, sources_of
 from context_eval import parse
+from context_product import ask_product
+from demo_editor import ServerGone
+from eval_window import EvalFailed
 from fimble.index.wire import Found
+from private_home import EngineFailed
 
 Row = dict[str, Any]
 
@@ -136,6 +140,9 @@ def main(arguments: list[str]) -> int:
     folder = Path(options.folder)
     try:
         tasks, control = _read(folder / f"{options.set}.jsonl"), _read(folder / f"{options.set}-control.jsonl")
+        if options.product:
+            print(*ask_product(folder, options.set), sep="\n")
+            return 0
         variants: dict[str, list[Row]] = {}
         outcomes = _ask_all(tasks, options, variants)
         figures = _figures(outcomes)
@@ -145,6 +152,9 @@ def main(arguments: list[str]) -> int:
             options.anew = False
             _ask_all(control, options, others)
             _write(folder, f"{options.set}-control", others, ("none", "bm25", "ours"))
+    except (EvalFailed, EngineFailed, ServerGone) as problem:
+        print(problem, file=sys.stderr)
+        return 1
     except (OSError, ValueError, sqlite3.Error) as problem:
         print(f"{problem}\nFix: cut the tasks first, with scripts/context_tasks.py {folder}.", file=sys.stderr)
         return 1

@@ -65,16 +65,17 @@ class Answers:
 class EvalWindow(Editor):
     """A window in which each document is asked about once.
 
-    It has several folders.  A path that comes again lies in the next one, so that it is another document and
-    nothing that was suggested in the first is remembered in the second; the server names both alike.
+    It has several folders, its own or those that are given.  A path that comes again lies in the next one, so that it
+    is another document and nothing that was suggested in the first is remembered in the second; the server names both
+    alike.
     """
 
     by_hand = True
     """Whether tasks are asked about by hand; after a key, what is not likely enough would not be shown."""
 
-    def __init__(self, home: Path, folder_count: int) -> None:
+    def __init__(self, home: Path, folder_count: int, folders: Sequence[Path] = ()) -> None:
         super().__init__(home)
-        self._folders = [home / f"folder-{number}" for number in range(folder_count)]
+        self._folders = list(folders) or [home / f"folder-{number}" for number in range(folder_count)]
         self._used: Counter[str] = Counter()
 
     async def begin(self, environ: Mapping[str, str], settings: dict[str, Any]) -> None:
@@ -113,8 +114,16 @@ class EvalWindow(Editor):
             return {"id": task["id"], **await self._ask(opened[-1], types.Position(line, character))}
         finally:
             for uri in opened:
-                identifier = types.TextDocumentIdentifier(uri)
-                self._client.text_document_did_close(types.DidCloseTextDocumentParams(identifier))
+                self.close(uri)
+
+    def close(self, uri: str) -> None:
+        """Close a document."""
+        self._client.text_document_did_close(types.DidCloseTextDocumentParams(types.TextDocumentIdentifier(uri)))
+
+    async def explain(self, uri: str, position: types.Position) -> None:
+        """Have the server look into other files, as it does in a pause, and say what it found."""
+        params = {"textDocument": {"uri": uri}, "position": {"line": position.line, "character": position.character}}
+        await self._answer_of(self._client.protocol.send_request_async("fimble/explain", params))
 
     def open_as(self, path: str, text: str, language: str = "") -> str:
         """Open *text* as the file *path*; returns its URI."""
