@@ -10,6 +10,7 @@ database is damaged.
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import queue
@@ -45,6 +46,9 @@ _CANDIDATES_PER_LOOK = 500
 
 CRASHED = "reading it ended the process"
 
+#: So many new objects before the garbage collector looks at them; Python's own limit is 700.
+_COLLECT_EVERY = 100_000
+
 _log = logging.getLogger("fimble.index")
 
 
@@ -52,6 +56,8 @@ def main(argv: list[str]) -> int:
     """Read the repository, and then what is ordered, until stdin ends."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     _give_way()
+    # What is made of a file are ten thousand small objects without a cycle: looking for cycles among them takes time.
+    gc.set_threshold(_COLLECT_EVERY)
     settings = msgspec.json.decode(argv[0], type=IndexSettings)
     orders: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(orders,), daemon=True).start()
