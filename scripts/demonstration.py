@@ -151,8 +151,9 @@ def _advise(screen: Screen) -> None:
     screen.say()
     screen.say("Now in your editor", "bold")
     screen.say('  export PATH="$PWD/.venv/bin:$PATH"     so that it finds `fimble`')
-    screen.say("  Neovim 0.12       editors/neovim/README.md: one file and a few lines")
-    screen.say("  VS Code, others   to come; any editor that speaks LSP can start `fimble lsp`")
+    screen.say("  Neovim            fimble setup neovim")
+    screen.say("  VS Code           python3 scripts/vsix.py makes the extension: editors/vscode/README.md")
+    screen.say("  others            fimble setup lists them; any that speaks LSP can start `fimble lsp`")
     screen.say("  something wrong?  fimble doctor")
 
 
