@@ -11,7 +11,11 @@ from typing import Any
 
 from code_server import CodeServer
 from selenium import webdriver
-from selenium.common.exceptions import ElementNotInteractableException, StaleElementReferenceException
+from selenium.common.exceptions import (
+    ElementClickInterceptedException,
+    ElementNotInteractableException,
+    StaleElementReferenceException,
+)
 from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
@@ -223,8 +227,8 @@ class Workbench:
             if button:
                 button.click()
             return button is not None
-        except (ElementNotInteractableException, StaleElementReferenceException):
-            return False  # it is still on its way to its place, or just going
+        except (ElementClickInterceptedException, ElementNotInteractableException, StaleElementReferenceException):
+            return False  # it is still on its way to its place, under a hint, or just going
 
     def notifications(self) -> str:
         """What the notifications say that are on the screen."""
