@@ -93,7 +93,10 @@ def test_from_the_package_to_the_first_suggestion(
 
             workbench.edit(project / "new.py", TEXT)
             workbench.type("table = read_table_of_con")
-            workbench.ghost("tents")  # the copy, or what the model wrote for an earlier key and was typed through
+            # The editor asks at keys only: what the last one of a new server's first seconds missed is asked for.
+            if not workbench.look_for_ghost(5.0):
+                workbench.command("Fimble: Suggest Here Now")
+            workbench.ghost()
             print(f"set up in {set_up_s:.0f} s; first suggestion {time.monotonic() - started:.0f} s after the package")
             (environment,) = home.glob("data/User/globalStorage/fimble.fimble/environment")
 
