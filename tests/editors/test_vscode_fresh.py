@@ -72,6 +72,8 @@ def test_from_the_package_to_the_first_suggestion(
         folder.mkdir()
     server = CodeServer(vscode, home, newcomer)
     offline: dict[str, object] = {"fimble.python.path": str(BASE_PYTHON), "fimble.server.wheels": str(empty)}
+    # Beside the menu of the file's words a suggestion has to go on from the word that is selected there.
+    offline["editor.wordBasedSuggestions"] = "off"
     server.write_settings(offline)
     started = time.monotonic()
     server.install(extension)
