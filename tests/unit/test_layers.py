@@ -67,7 +67,7 @@ LAYERS: tuple[tuple[tuple[str, ...], ...], ...] = (
         ("index.client", "index.launch"),
         ENGINE_SERVER,
     ),
-    (("suggest",), INDEX_SERVER),
+    (("suggest",), ("models",), INDEX_SERVER),
     (("lsp",),),
     (("cli", "__main__"),),
 )

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from fimble import __version__
-from fimble.cli import engine, index, models
+from fimble.cli import engine, index
+from fimble.cli.models import command as models
 
 app = typer.Typer(
     name="fimble",

@@ -1,0 +1,1 @@
+"""``fimble models`` and what belongs to it, a file for each group of commands."""
