@@ -90,6 +90,20 @@ async def test_the_echo_reads_other_open_files(new_window: NewWindow) -> None:
     assert item.insert_text == ECHO_REST
 
 
+async def test_the_menus_word_hides_nothing_that_is_known(new_window: NewWindow) -> None:
+    """What is shown without the menu is shown with it: after a word that is only selected, it would be too unlikely."""
+    window = await new_window()
+    text = "def first(path):\n    table = read_table_of_contents(path, depth=3)\n    return table\n\n\ndef second(path):\n"
+    text += "    table = read_table_of_con"
+    uri, offset = window.open("new.py", text), len(text)
+    (item,) = await window.ask(uri, offset, selected=(offset - 17, "read_table_of_contents"))
+    assert item.insert_text == "read_table_of_contents(path, depth=3)"
+    assert isinstance(item.range, types.Range)
+    assert (item.range.start.character, item.range.end.character) == (12, 29)
+    (alone,) = await window.ask(uri, offset)
+    assert alone.insert_text == "tents(path, depth=3)"
+
+
 async def test_typing_through_a_suggestion_asks_nobody(new_window: NewWindow) -> None:
     """As long as the user types what is shown, the rest stays shown and no request reaches the engine."""
     window = await new_window(settings={"suggest": {"echo": False}})

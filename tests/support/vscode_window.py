@@ -150,7 +150,7 @@ class Workbench:
 
     def ghost(self, wanted: str = "", deadline_s: float = DEADLINE_S) -> Snapshot:
         """Wait for ghost text that begins with *wanted*; fail if there is none by the deadline."""
-        return until(lambda: self._with_ghost(wanted), f"ghost text {wanted!r}: {self.look()}", deadline_s)
+        return until(lambda: self._with_ghost(wanted), lambda: f"ghost text {wanted!r}: {self.look()}", deadline_s)
 
     def look_for_ghost(self, deadline_s: float) -> Snapshot | None:
         """Wait for ghost text; None if there is none by the deadline."""

@@ -22,6 +22,7 @@ from fimble.errors import FimbleError
 from fimble.lsp.documents import Documents, file_of
 from fimble.lsp.idle import CURSOR_IDLE_S, Ahead, Idle
 from fimble.lsp.progress import WorkProgress
+from fimble.lsp.menu import with_selected
 from fimble.lsp.protocol import FimbleProtocol
 from fimble.lsp.session import Session
 from fimble.lsp.status import STATUS_NOTIFICATION, StatusTeller, wants_status
@@ -106,10 +107,13 @@ class FimbleServer(LanguageServer):
         here = self.documents.offset_at(document, position)
         ask = Ask(document, here, trigger, self.documents.others(uri))
         place = types.Range(start=position, end=position)
+        outcome = None
         if selected:
-            ask, place = self._with_selected(ask, selected), selected.range
-        with self.status.working(document):
-            outcome = await self._run(suggester, kind, ask)
+            place = selected.range
+            ask, outcome = with_selected(ask, selected, self.documents, suggester)
+        if outcome is None:
+            with self.status.working(document):
+                outcome = await self._run(suggester, kind, ask)
         if outcome is None or self.documents.get(uri) is not document:
             return None
         self.idle.expect(uri, here)
@@ -119,13 +123,6 @@ class FimbleServer(LanguageServer):
             self._note_shown(ask, shown, is_ghost=kind == "inline" and not selected)
         before = selected.text if selected else ""
         return _Answer(place, tuple(dataclasses.replace(s, text=before + s.text) for s in shown))
-
-    def _with_selected(self, ask: Ask, selected: types.SelectedCompletionInfo) -> Ask:
-        """*ask* as it will be when the editor has put in what is selected in its menu."""
-        ends = (selected.range.start, selected.range.end)
-        start, end = sorted(self.documents.offset_at(ask.document, at) for at in ends)
-        document = dataclasses.replace(ask.document, text=ask.document.text.replace(start, end, selected.text))
-        return dataclasses.replace(ask, document=document, offset=start + len(selected.text))
 
     async def _run(self, suggester: Suggester, kind: str, ask: Ask) -> Outcome | None:
         """What the recipe answers; None if it was ended by a later edit or request."""

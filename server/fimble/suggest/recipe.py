@@ -122,6 +122,23 @@ class Suggester:
             found += islice(whole, None if invoked else 1)
         return self._conclude(ask, place, found, (time.perf_counter() - started) * 1000)
 
+    def going_on_from(self, ask: Ask, word: str) -> Suggestion | None:
+        """What memory, or a copy that is likely enough to be shown at *ask*, has behind *word*, if it begins with that.
+
+        For an editor whose menu is about to put *word* in: what was found for the text as it stands knows more than
+        what follows a word that nobody has written.  Asks no model.
+        """
+        place = Place.at(ask.document, ask.offset)
+        if self._gate.why_silent(ask) or self._habits.is_left_alone(ask.document.uri, place):
+            return None
+        copies = (copy.suggestion for copy in self._copies(ask, place))
+        likely = (copy for copy in copies if copy.confidence >= self._echo_first)
+        for each in chain(self._recall(ask, place), likely):
+            sound = self._sound(each, ask, place) if each.text.startswith(word) else None
+            if sound and len(sound.text) > len(word):
+                return dataclasses.replace(sound, text=sound.text[len(word) :])
+        return None
+
     async def candidates(self, ask: Ask, *, quick: bool = False) -> list[Suggestion]:
         """What copies and the model say comes next, likely or not; the likeliest first.
 
