@@ -83,12 +83,12 @@ def test_from_the_package_to_the_first_suggestion(
             until(lambda: "The server is not set up yet" in workbench.status(), "the status to say what is missing")
 
             workbench.press_button("Set Up Fimble")
-            until(lambda: "no fitting wheel of" in workbench.notifications(), "what is missing", SETUP_DEADLINE_S)
+            until(lambda: "no fitting wheel of" in workbench.notifications(), lambda: said(workbench), SETUP_DEADLINE_S)
             until(lambda: "Fimble: set up." in workbench.status(), "the status to say that it is still missing")
 
             server.write_settings(offline | {"fimble.server.wheels": str(wheels)})
             begun = time.monotonic()
-            until(lambda: is_set_up_after_trying_again(workbench), "a server that is ready", SETUP_DEADLINE_S)
+            until(lambda: is_set_up_after_trying_again(workbench), lambda: said(workbench), SETUP_DEADLINE_S)
             set_up_s = time.monotonic() - begun
 
             workbench.edit(project / "new.py", TEXT)
@@ -111,3 +111,8 @@ def is_set_up_after_trying_again(workbench: Workbench) -> bool:
     """Press the button whenever it is there: the editor takes a moment to notice that its settings have changed."""
     workbench.press_if_there("Try Again")
     return workbench.status() == "Fimble: ready. Ready"
+
+
+def said(workbench: Workbench) -> str:
+    """What the editor says instead of what is waited for."""
+    return f"a step of the set-up; status: {workbench.status()!r}, notifications: {workbench.notifications()!r}"
