@@ -10,16 +10,19 @@ import pytest
 from generating import MODEL, Engine
 
 from fimble.engine.costs import Costs
-from fimble.engine.drafts import Draft, Drafts
+from fimble.engine.drafts import Draft, Drafts, Stage
 from fimble.engine.llama import Context, Decoded
 from fimble.engine.wire import Chunk
 
 CODE = "".join(f"def function_{n}(first, second):\n    return first + second * {n}\n\n\n" for n in range(16))
 
+#: What the guesses of a draft are before its first token is known to be right.
+FRESH = [Stage.FIRST, *[Stage.NEXT] * 19]
+
 
 class Drafting(Engine):
     def always_drafts(self, size: int) -> None:
-        vars(self.generator._drafts)["how_many"] = lambda guesses, _is_on: min(guesses, size)
+        vars(self.generator._drafts)["how_many"] = lambda _stages, room, _tokens: min(room, size)
 
 
 def text_of(chunks: list[Chunk]) -> str:
@@ -98,6 +101,26 @@ def test_a_right_draft_saves_decodes() -> None:
     assert end.timings.predicted_n == count
 
 
+def test_what_was_taken_back_costs_no_decode() -> None:
+    """At a cursor inside a word, healing writes its beginning anew: checked with the prompt's last token, as a guess."""
+    saved = 0
+    for typed in ("    return first", "def function_17(first", "class First", "import os", "    return fir"):
+        request: dict[str, Any] = {"input_prefix": CODE[:600], "prompt": typed, "n_predict": 6}
+        one_by_one, at_once = Drafting(), Drafting()
+        one_by_one.always_drafts(0)
+        at_once.always_drafts(2)
+        expected = one_by_one.run(**request)
+        found = at_once.run(**request)
+        assert text_of(found) == text_of(expected)
+        assert found[-1].timings is not None
+        assert expected[-1].timings is not None
+        assert found[-1].timings.draft_n == 0, "what was typed is no draft"
+        assert found[-1].timings.predicted_n == expected[-1].timings.predicted_n
+        assert found[-1].timings.prompt_n == expected[-1].timings.prompt_n
+        saved += one_by_one.counters.decodes - at_once.counters.decodes
+    assert saved >= 4
+
+
 def test_what_was_drafted_wrongly_is_not_in_the_cache() -> None:
     """After a wrong draft the next key reuses what is right and recomputes what is not."""
     engine = Drafting()
@@ -125,13 +148,26 @@ def test_a_draft_that_does_not_pay_is_not_checked(cost: float, used: bool) -> No
     for size in (1, 2, 3, 4, 8, 16):
         costs.note(size, 10.0 if size == 1 else 10.0 * cost)
     drafts = Drafts(costs)
-    assert bool(drafts.how_many(20, False)) is used
+    assert bool(drafts.how_many(FRESH, 20)) is used
     for _ in range(200):
-        drafts.note(False, False)
-    assert not drafts.how_many(20, False)
+        drafts.note(Stage.FIRST, False)
+    assert not drafts.how_many(FRESH, 20)
     for _ in range(200):
-        drafts.note(False, True)
-    assert bool(drafts.how_many(20, False)) is used
+        drafts.note(Stage.FIRST, True)
+    assert bool(drafts.how_many(FRESH, 20)) is used
+
+
+def test_what_more_tokens_cost_depends_on_what_is_there() -> None:
+    """Beside a prompt's many tokens a guess is cheap; alone with one it may not pay."""
+    costs = Costs()
+    for size, ms in {1: 10.0, 2: 22.0, 3: 23.0, 4: 24.0, 8: 25.0}.items():
+        costs.note(size, ms)
+    drafts = Drafts(costs)
+    assert drafts.how_many([Stage.AGAIN], 1, tokens=1) == 0
+    assert drafts.how_many([Stage.AGAIN], 1, tokens=2) == 1
+    assert drafts.how_many([Stage.AGAIN], 1, tokens=8) == 0
+    costs.note(64, 64.0)
+    assert drafts.how_many([Stage.AGAIN], 1, tokens=40) == 1
 
 
 def test_a_draft_survives_other_tokens_for_the_same_text() -> None:
@@ -143,20 +179,20 @@ def test_a_draft_survives_other_tokens_for_the_same_text() -> None:
     assert b"".join(vocab.piece(t) for t in draft.guesses).decode() == "turn é 🙂 first"
     while draft.guesses:
         assert draft.follow(draft.guesses[0])
-    assert draft.has_begun
+    assert next(draft.stages()) is Stage.NEXT
     assert not draft.follow(half)
     gone = Draft(b"abc", vocab)
     gone.follow(vocab.tokenize("x")[0])
-    assert (gone.has_begun, list(gone.guesses)) == (False, [])
+    assert (next(gone.stages()), list(gone.guesses)) == (Stage.FIRST, [])
 
 
 def test_no_more_guesses_than_there_are() -> None:
     """A short draft is checked at its length, an empty one not at all."""
     drafts = Drafts(Costs())
     for _ in range(200):
-        drafts.note(True, True)
-    assert [drafts.how_many(n, True) for n in (0, 1, 2)] == [0, 1, 2]
-    assert 0 < drafts.how_many(100, True) <= 15
+        drafts.note(Stage.NEXT, True)
+    assert [drafts.how_many([Stage.NEXT] * 100, n) for n in (0, 1, 2)] == [0, 1, 2]
+    assert 0 < drafts.how_many([Stage.NEXT] * 100, 100) <= 15
 
 
 def test_costs_are_running_means() -> None:

@@ -49,6 +49,13 @@ class Costs:
         one, measured = self._decode_ms.get(1), self._decode_ms.get(_CLASSES[at])
         return measured / one if one and measured else _FIRST_GUESS[at]
 
+    def more(self, tokens: int, count: int) -> float:
+        """What *count* further tokens cost in a decode of *tokens*, in units of a decode of one."""
+        if tokens + count <= _CLASSES[-1]:
+            return max(self.relative(tokens + count) - self.relative(tokens), 0.0)
+        one = self._decode_ms.get(1)
+        return count * self._prompt_token_ms / one if one else count * _FIRST_GUESS[-1] / _CLASSES[-1]
+
     def pays_together(self, writers: int) -> bool:
         """Whether one decode for all *writers* is cheaper than one for each.
 

@@ -141,8 +141,11 @@ class Generator:
         tokens, healing = prompt.tokens, Healing(self.pieces, (), b"")
         if isinstance(request, InfillRequest) and request.heal:
             tokens, healing = take_back(prompt, request.prompt, self._vocab, self.pieces)
-        guessed = request.draft.encode("utf-8", "replace") if request.temperature <= 0 else b""
-        return Run(job, prompt, tokens, healing, Draft(healing.rest + guessed if guessed else b"", self._vocab))
+        draft = Draft(b"", self._vocab)
+        if request.temperature <= 0:  # a random choice is not checked against a guess
+            taken = prompt.tokens[len(tokens) :]
+            draft = Draft(healing.rest + request.draft.encode("utf-8", "replace"), self._vocab, taken)
+        return Run(job, prompt, tokens, healing, draft)
 
     def _worth_it(self, turns: list[Turn]) -> list[Turn]:
         """All of them, or one after the other where writing together is slower."""
@@ -157,9 +160,10 @@ class Generator:
         guesses = run.draft.guesses
         if len(turns) > 1 or not outputs or not guesses or not self._can_roll_back:
             return turns
-        # The last token that may be written needs no guess, and no check.
-        room = min(CHUNK_TOKENS - len(tokens), run.prompt.n_predict - run.predicted - 1, len(guesses))
-        count = self._drafts.how_many(max(room, 0), run.draft.has_begun)
+        # The last token that may be written needs no guess, and no check; those that were taken back are not counted.
+        left = run.prompt.n_predict and run.prompt.n_predict - run.predicted - 1 + run.draft.taken
+        room = min(CHUNK_TOKENS - len(tokens), left, len(guesses))
+        count = self._drafts.how_many(run.draft.stages(), max(room, 0), len(tokens))
         return [Turn(run, [*tokens, *list(guesses)[:count]], 1 + count, count)]
 
     def _decode(self, turns: Sequence[Turn]) -> bool:
@@ -214,15 +218,15 @@ class Generator:
         """Write what the logits from *row* on say, until a guess was wrong; forget what was evaluated in vain."""
         run, sequence = turn.run, turn.run.sequence
         assert sequence is not None
-        right = 0
+        right, taken = 0, min(run.draft.taken, turn.guesses)
         while run.write(self._context.logits(row + right), self._vocab, self._drafts) and right < turn.guesses:
             right += 1
             if run.stop_type:
                 break
-        run.guessed += turn.guesses
-        run.guessed_right += right
-        self._counters.draft_tokens += turn.guesses
-        self._counters.draft_tokens_accepted += right
+        run.guessed += turn.guesses - taken
+        run.guessed_right += max(right - taken, 0)
+        self._counters.draft_tokens += turn.guesses - taken
+        self._counters.draft_tokens_accepted += max(right - taken, 0)
         if right < turn.guesses:
             self.sequences.truncate(sequence, len(sequence.tokens) - turn.guesses + right)
 

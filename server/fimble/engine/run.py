@@ -104,9 +104,9 @@ class Run:
         """Whether *token* is what the draft says."""
         if not self.draft.guesses:
             return self.draft.follow(token)
-        had_begun = self.draft.has_begun
+        stage = next(self.draft.stages())
         is_right = self.draft.follow(token)
-        drafts.note(had_begun, is_right)
+        drafts.note(stage, is_right)
         return is_right
 
     def finish(self) -> Chunk:
