@@ -93,7 +93,9 @@ async def test_the_echo_reads_other_open_files(new_window: NewWindow) -> None:
 async def test_the_menus_word_hides_nothing_that_is_known(new_window: NewWindow) -> None:
     """What is shown without the menu is shown with it: after a word that is only selected, it would be too unlikely."""
     window = await new_window()
-    text = "def first(path):\n    table = read_table_of_contents(path, depth=3)\n    return table\n\n\ndef second(path):\n"
+    text = (
+        "def first(path):\n    table = read_table_of_contents(path, depth=3)\n    return table\n\n\ndef second(path):\n"
+    )
     text += "    table = read_table_of_con"
     uri, offset = window.open("new.py", text), len(text)
     (item,) = await window.ask(uri, offset, selected=(offset - 17, "read_table_of_contents"))

@@ -21,8 +21,8 @@ from fimble.core import Ask, Suggestion, Trigger
 from fimble.errors import FimbleError
 from fimble.lsp.documents import Documents, file_of
 from fimble.lsp.idle import CURSOR_IDLE_S, Ahead, Idle
-from fimble.lsp.progress import WorkProgress
 from fimble.lsp.menu import with_selected
+from fimble.lsp.progress import WorkProgress
 from fimble.lsp.protocol import FimbleProtocol
 from fimble.lsp.session import Session
 from fimble.lsp.status import STATUS_NOTIFICATION, StatusTeller, wants_status
