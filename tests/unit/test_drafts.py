@@ -102,7 +102,7 @@ def test_a_right_draft_saves_decodes() -> None:
 
 
 def test_what_was_taken_back_costs_no_decode() -> None:
-    """At a cursor inside a word, healing writes its beginning anew: checked with the prompt's last token, as a guess."""
+    """Healing writes the end of what was typed anew: that is checked together with the token before it."""
     saved = 0
     for typed in ("    return first", "def function_17(first", "class First", "import os", "    return fir"):
         request: dict[str, Any] = {"input_prefix": CODE[:600], "prompt": typed, "n_predict": 6}
