@@ -30,7 +30,7 @@ NO_CACHE: dict[str, Any] = {"suggest": {"deadline_ms": 20000, "echo": False}, "c
 
 async def opened(new_window: NewWindow, typed: str = START) -> tuple[Window, str, int]:
     """A window in which *typed* stands at the place where the line further up is repeated."""
-    window = await new_window()
+    window = await new_window(settings={"suggest": {"deadline_ms": 20000}})
     uri = window.open("a.py", SOURCE)
     return window, uri, window.type(uri, CURSOR, typed)
 

@@ -25,6 +25,19 @@ def test_three_dismissals_are_enough() -> None:
     assert dismissed(3).is_left_alone(URI, PLACE)
 
 
+def test_a_word_that_is_typed_slowly_is_no_refusal() -> None:
+    """Each key of a new word may bring another guess: wrong ones, one after the other, silence nothing..."""
+    habits = Habits()
+    places = [Place(f"def f():\n    x = {'compute'[:size]}", "\n") for size in range(8)]
+    for _ in range(ENOUGH - 1):
+        for place in places:
+            habits.note(URI, place, Reaction.DISMISSED)
+    assert not any(habits.is_left_alone(URI, place) for place in places)
+    # ... but coming back to the same again and again does, for the whole word.
+    habits.note(URI, places[2], Reaction.DISMISSED)
+    assert all(habits.is_left_alone(URI, place) for place in places)
+
+
 @pytest.mark.parametrize("before", ["def f():\n    x = ", "def f():\n    x = compute", "def f():\n\n  x  = c"])
 def test_a_place_survives_small_edits(before: str) -> None:
     """Another word there, or other blanks, are the same place."""
