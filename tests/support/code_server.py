@@ -63,7 +63,10 @@ class CodeServer:
         for scope in ("User", "Machine"):  # settings of this machine count only in the latter
             file = self._home / "data" / scope / "settings.json"
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps({**SETTINGS, **settings}))
+            # In one step: the editor looks when the file changes, and must not find half of it.
+            part = file.with_suffix(".part")
+            part.write_text(json.dumps({**SETTINGS, **settings}))
+            part.replace(file)
 
     def start(self) -> None:
         """Start it and wait until it answers."""
