@@ -16,6 +16,45 @@ from fimble.errors import ConfigError, ModelNotFound
 ECHO_FIRST = 0.7
 
 
+class Shape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a model is made of, as far as it decides what a token costs.  llama.cpp's names."""
+
+    n_layer: int
+    n_embd: int
+    n_ff: int
+    """Of one expert, where there are several."""
+    n_head: int
+    n_head_kv: int
+    head_dim: int
+    n_vocab: int
+    tied: bool = False
+    """Whether the first and the last layer share their weights."""
+    n_expert: int = 0
+    """0: dense."""
+    n_expert_used: int = 0
+
+    @property
+    def n_params(self) -> int:
+        """All weights, but for biases and norms (less than a thousandth)."""
+        return self._params(self.n_expert or 1, embeddings=1 if self.tied else 2)
+
+    @property
+    def n_params_active(self) -> int:
+        """The weights that are read for one token: its experts', and of the first layer one row (not counted)."""
+        return self._params(self.n_expert_used or 1, embeddings=1)
+
+    def _params(self, experts: int, embeddings: int) -> int:
+        attention = 2 * self.n_embd * self.head_dim * (self.n_head + self.n_head_kv)
+        router = self.n_embd * self.n_expert
+        layer = attention + router + 3 * self.n_embd * self.n_ff * experts
+        return self.n_layer * layer + embeddings * self.n_embd * self.n_vocab
+
+    @property
+    def kv_bytes_per_token(self) -> int:
+        """What one token takes in the KV cache, at 16 bits a number."""
+        return 2 * 2 * self.n_layer * self.n_head_kv * self.head_dim
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One line of ``models/catalog.toml``.  Sizes are in megabytes, memory in gigabytes."""
 
@@ -24,11 +63,21 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     licence: str
     size_mb: float
     memory_gb: float
+    shape: Shape
     repository: str = ""
+    revision: str = ""
+    """The commit that is downloaded; empty: the newest."""
+    sha256: str = ""
+    """Of the whole file, in hex; empty where it is not known."""
     parameters: str = ""
     note: str = ""
     echo_first: float = ECHO_FIRST
     """A copy that is at least this likely to be right, from 0 to 1, is shown without asking the model."""
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Of the file, metadata included."""
+        return self.size_mb * 8e6 / self.shape.n_params
 
 
 class Catalog(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -113,7 +162,8 @@ def listing() -> list[Listed]:
 
 def _listed(entry: Entry, kind: str, path: str) -> Listed:
     values = msgspec.structs.asdict(entry)
-    del values["parameters"], values["echo_first"]
+    for inner in ("parameters", "echo_first", "shape", "revision", "sha256"):
+        del values[inner]
     return Listed(kind=kind, path=path, **values)
 
 
