@@ -43,7 +43,7 @@ class Pulled(msgspec.Struct, frozen=True, kw_only=True):
     revision: str
     sha256: str
     sha256_said_by: str
-    """Who said what it must hash to: ``catalog``, ``hub``, ``record`` (it was here), or ``nobody``: recorded as it came."""
+    """Who said what it must hash to: ``catalog``, ``hub``, ``record`` (it was here), ``nobody`` (recorded as it came)."""
 
 
 def pull(text: str, watcher: Watcher, name: str = "") -> Pulled:

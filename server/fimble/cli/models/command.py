@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
-from rich.markup import escape
 
 from fimble.cli.models import pulling
 
@@ -23,6 +21,8 @@ _Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")
 @app.command(name="list")
 def list_models(json: _Json = False) -> None:
     """List the bundled model, those that were pulled or imported, and those that can be."""
+    import msgspec
+
     from fimble import catalog, config
     from fimble.cli.output import failures, print_json
     from fimble.models.memory import room_for
@@ -98,7 +98,7 @@ def import_model(
         markup=False,
     )
     for warning in brought.warnings:
-        console(stderr=True).print(f"[bold]Note:[/] {escape(warning)}")
+        console().print(f"Note: {warning}", markup=False)
     console().print(f"Choose it with `fimble models use {brought.name}`.", markup=False)
 
 
@@ -120,8 +120,7 @@ def verify(
         if one.ok:
             console().print(f"{one.name}: right{f' ({one.note})' if one.note else ''}", markup=False)
         else:
-            console().print(f"{one.name}: [bold red]wrong[/]: {escape(one.problem)}")
-            console().print(f"  [bold]Fix:[/] {escape(one.fix)}")
+            console().print(f"{one.name}: wrong. {one.problem}\n  Fix: {one.fix}", markup=False)
     if not all(one.ok for one in found):
         raise typer.Exit(1)
 

@@ -107,7 +107,7 @@ def _of_status(error: HfHubHTTPError, source: Source) -> DownloadError:
         when = f"in {wait} seconds" if wait.isdigit() else "in a few minutes"
         return DownloadError(
             "The hub wants fewer requests from here.",
-            f"Run it again {when}; with HF_TOKEN set it allows more. {_AGAIN}",
+            f"Run it again {when}: {_GOES_ON}. With HF_TOKEN set the hub allows more.",
         )
     if status == 401 and not isinstance(error, RepositoryNotFoundError) and get_token():
         return DownloadError("The hub does not know your token.", "Set HF_TOKEN to one that is valid, or unset it.")
