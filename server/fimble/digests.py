@@ -80,12 +80,14 @@ def was_right(path: Path, expected: str) -> bool:
     return _seen().get(str(path)) == _look(path, expected)
 
 
-def remember(path: Path, sha256: str) -> None:
-    """The whole of *path* was read and has this *sha256*.  Costs a longer start the next time if it cannot be kept."""
+def remember(path: Path, found: str) -> None:
+    """The whole of *path* was read, and its SHA-256 was *found*.  Nothing is said if that cannot be kept: the next look
+    takes longer then.
+    """
     with contextlib.suppress(OSError):
         seen = _seen()
         seen.pop(str(path), None)
-        seen[str(path)] = _look(path, sha256)
+        seen[str(path)] = _look(path, found)
         latest = dict(list(seen.items())[-_MOST_SEEN:])
         paths.make_private_dir(paths.state_dir())
         part = _file().with_suffix(f".{os.getpid()}")

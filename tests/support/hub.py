@@ -11,7 +11,6 @@ import hashlib
 import json
 import re
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -42,6 +41,7 @@ class Hub:
     """The files of one repository, and what is wrong with the server today."""
 
     repository: str = "owner/model"
+    commit: str = COMMIT
     files: dict[str, bytes] = field(default_factory=dict)
     licence: str = "apache-2.0"
     status: int = 0
@@ -56,6 +56,8 @@ class Hub:
     wrong_bytes: bool = False
     """What is sent is as long as it should be, and something else."""
     ranges: bool = True
+    is_silent: bool = False
+    """Every connection is taken, and nothing is ever said."""
     linked_size: int = 0
     """What the hub says instead of the truth."""
     etag: str = ""
@@ -92,7 +94,10 @@ class _Handler(BaseHTTPRequestHandler):
         request = Request(self.host, self.command, self.path, {k.lower(): v for k, v in self.headers.items()})
         self.hub.requests.append(request)
         path = unquote(urlsplit(self.path).path)
-        if self.host == "content":
+        if self.hub.is_silent:
+            self.hub.stopped.wait()
+            self.close_connection = True
+        elif self.host == "content":
             self._content(request, path.lstrip("/"))
         elif self.hub.status:
             self._say(self.hub.status, self.hub.headers)
@@ -106,7 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _resolve(self, repository: str, revision: str, file: str) -> None:
         if repository != self.hub.repository:
             self._say(401, {"X-Error-Code": "RepoNotFound"})
-        elif revision not in ("main", COMMIT):
+        elif revision not in ("main", self.hub.commit):
             self._say(404, {"X-Error-Code": "RevisionNotFound"})
         elif file not in self.hub.files:
             self._say(404, {"X-Error-Code": "EntryNotFound"})
@@ -115,7 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
             etag = self.hub.etag or hashlib.sha256(data).hexdigest()
             headers = {
                 "Location": f"{self.hub.content_url}/{file}?signed={len(self.hub.requests)}",
-                "X-Repo-Commit": COMMIT,
+                "X-Repo-Commit": self.hub.commit,
                 "X-Linked-Size": str(self.hub.linked_size or len(data)),
                 "X-Linked-Etag": f'"{etag}"',
                 "ETag": '"the pointer"',
@@ -129,7 +134,14 @@ class _Handler(BaseHTTPRequestHandler):
         tags = [f"license:{self.hub.licence}"] if self.hub.licence else []
         card = {"license": self.hub.licence} if self.hub.licence else {}
         siblings = [{"rfilename": file} for file in self.hub.files]
-        said = {"id": repository, "sha": COMMIT, "tags": tags, "cardData": card, "siblings": siblings, "private": False}
+        said = {
+            "id": repository,
+            "sha": self.hub.commit,
+            "tags": tags,
+            "cardData": card,
+            "siblings": siblings,
+            "private": False,
+        }
         self._say(200, {"Content-Type": "application/json"}, json.dumps(said).encode())
 
     def _content(self, request: Request, file: str) -> None:
@@ -175,14 +187,12 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def running_hub(**files: bytes) -> Iterator[Hub]:
+def running_hub(files: dict[str, bytes]) -> Iterator[Hub]:
     """A hub on one port of this machine, and its content network on another."""
     hub = Hub(files=dict(files))
     servers = []
     for host in ("hub", "content"):
-        handler = type("Handler", (_Handler,), {"hub": hub, "host": host})
-        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        server.daemon_threads = True
+        server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": hub, "host": host}))
         servers.append(server)
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     hub.hub_url, hub.content_url = (f"http://127.0.0.1:{server.server_address[1]}" for server in servers)
@@ -193,11 +203,3 @@ def running_hub(**files: bytes) -> Iterator[Hub]:
         for server in servers:
             server.shutdown()
             server.server_close()
-
-
-def wait_until_served(hub: Hub, count_bytes: int, timeout_s: float = 30.0) -> None:
-    """Wait until so many bytes went out."""
-    deadline = time.monotonic() + timeout_s
-    while hub.served_bytes < count_bytes:
-        assert time.monotonic() < deadline, f"only {hub.served_bytes} bytes were asked for"
-        time.sleep(0.01)

@@ -53,11 +53,12 @@ def verify(name: str, on_progress: Callable[[float], None]) -> Verified:
     except OSError as error:
         problem = f"It cannot be read: {error.strerror}."
         return Verified(name=name, path=str(path), ok=False, problem=problem, fix="Check its permissions.")
+    # Also what is wrong: a file that looks as it did is not trusted again.
+    digests.remember(path, found)
     expected = catalog.sha256_of(path)
     if expected and found != expected:
         refusal = digests.refusal(path, expected, found)
         return Verified(name=name, path=str(path), ok=False, sha256=found, problem=refusal.message, fix=refusal.fix)
-    digests.remember(path, found)
     if not expected:
         installed.add(name, msgspec.structs.replace(installed.read()[name], sha256=found))
     note = "" if expected else "recorded now: nothing was known of it"

@@ -7,7 +7,8 @@ from typing import Protocol
 
 import msgspec
 
-from fimble import catalog, digests, installed
+from fimble import catalog, digests, installed, paths
+from fimble.engine import launch
 from fimble.errors import ConfigError, ModelCorrupt
 from fimble.installed import Installed
 from fimble.models.downloads import hub
@@ -43,7 +44,7 @@ class Pulled(msgspec.Struct, frozen=True, kw_only=True):
     revision: str
     sha256: str
     sha256_said_by: str
-    """Who said what it must hash to: ``catalog``, ``hub``, ``record`` (it was here), ``nobody`` (recorded as it came)."""
+    """Who said what it must hash to: ``catalog``, ``hub``, ``record`` (it was here), or ``nobody``."""
 
 
 def pull(text: str, watcher: Watcher, name: str = "") -> Pulled:
@@ -99,8 +100,16 @@ def _is_here(here: Installed, source: Source) -> bool:
         digests.check(path, here.sha256)
     except ModelCorrupt:
         hub.delete(path)
+        _end_engines(path)
         return False
     return True
+
+
+def _end_engines(path: Path) -> None:
+    """Engines that have the old bytes, or refused them, end; windows start new ones when they need them."""
+    for found in launch.running_engines(paths.runtime_dir()):
+        if found.model_path == str(path):
+            launch.stop(found)
 
 
 def remove(name: str) -> int:

@@ -51,9 +51,12 @@ def _show(listed: list[Listed], rooms: list[Room], chosen: str) -> None:
         where = f"here, {one.kind}" if one.path else one.repository or one.note
         fits = "yes" if room.fits else f"no: {room.why}"
         size = f"{one.size_mb:,.0f} MB" if one.size_mb else ""
-        in_use = one.name == chosen or (one.path != "" and one.path == chosen)
-        table.add_row("*" if in_use else "", one.name, size, fits, one.licence or "not stated", where)
+        table.add_row(
+            "*" if chosen in (one.name, one.path) else "", one.name, size, fits, one.licence or "not stated", where
+        )
     console().print(table)
+    if not any(chosen in (one.name, one.path) for one in listed):
+        console().print(f"\nIn use: {chosen}", markup=False)
     console().print("\n* in use.  `fimble models pull NAME` gets one from the hub, `fimble models use NAME` chooses,")
     console().print("`fimble models import FILE` brings a GGUF of yours.")
 
