@@ -68,7 +68,12 @@ def test_settings_say_everything_about_an_engine(tmp_path: Path) -> None:
     said = msgspec.structs.asdict(config)
     assert [name for name in said if said[name] == default[name]] == [], "a setting is not tried"
     made = msgspec.structs.asdict(launch.settings_for(path, config))
-    assert made == {**said, "model_path": str(path), "model_digest": digests.quick_digest(path)}
+    assert made == {
+        **said,
+        "model_path": str(path),
+        "model_digest": digests.quick_digest(path),
+        "model_sha256": "",
+    }
 
 
 def found(pid: int) -> Endpoint:

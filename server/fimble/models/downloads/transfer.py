@@ -23,6 +23,8 @@ _PAUSE_S = 0.5
 Report = Callable[[int, int], None]
 """Hears how many bytes are there, and of how many."""
 
+_PART, _NO_SUCH_RANGE = 206, 416
+
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
 
@@ -56,14 +58,14 @@ def _go_on(url: str, headers: dict[str, str], file: BinaryIO, size_bytes: int, o
     with get_session().stream(
         "GET", url, headers=wanted, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT, follow_redirects=True
     ) as answer:
-        if answer.status_code == httpx2.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+        if answer.status_code == _NO_SUCH_RANGE:
             _empty(file)
             raise httpx2.RemoteProtocolError("it has no such range")
         hf_raise_for_status(answer)
         if done and not _continues(answer, done, size_bytes):
             # Somebody on the way does not know ranges: the whole comes anew.
             _empty(file)
-            if answer.status_code == httpx2.codes.PARTIAL_CONTENT:
+            if answer.status_code == _PART:
                 raise httpx2.RemoteProtocolError("it sent another range")
         for piece in answer.iter_bytes():
             file.write(piece)
@@ -75,12 +77,7 @@ def _go_on(url: str, headers: dict[str, str], file: BinaryIO, size_bytes: int, o
 
 def _continues(answer: httpx2.Response, done: int, size_bytes: int) -> bool:
     found = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
-    return bool(
-        answer.status_code == httpx2.codes.PARTIAL_CONTENT
-        and found
-        and int(found[1]) == done
-        and found[2] in ("*", str(size_bytes))
-    )
+    return bool(answer.status_code == _PART and found and int(found[1]) == done and found[2] in ("*", str(size_bytes)))
 
 
 def _empty(file: BinaryIO) -> None:
