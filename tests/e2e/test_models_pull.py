@@ -12,12 +12,13 @@ import subprocess
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 from hub import COMMIT, Hub
 from hub_cli import DATA, FILE, MODEL, SIZE, as_json, command, in_cache, models
 from waiting import until
 
-from fimble import catalog
+from fimble import catalog, installed
 
 
 def names() -> set[str]:
@@ -215,6 +216,46 @@ def test_offline_says_so_at_once(hub: Hub, monkeypatch: pytest.MonkeyPatch, reas
     assert as_json("pull", MODEL)["fetched_bytes"] == 0
     assert names() == {"fimble-7m", "model-q8_0"}
     assert as_json("verify", "model-q8_0")[0]["ok"]
+
+
+def test_what_another_program_fetched_is_taken_from_the_cache(
+    hub: Hub, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine without a network, a file that is in the hub's cache is checked and known; a wrong one goes."""
+    path = Path(as_json("pull", MODEL)["path"])
+    installed.forget("model-q8_0")
+    refs = path.parents[2] / "refs"
+    refs.mkdir()
+    (refs / "main").write_text(COMMIT)  # as huggingface_hub leaves it
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    pulled = as_json("pull", MODEL, "--yes")
+    assert (pulled["path"], pulled["fetched_bytes"], pulled["sha256_said_by"]) == (str(path), 0, "hub")
+    installed.forget("model-q8_0")
+    path.write_bytes(DATA[:-1] + b"?")
+    assert "is not that file" in models("pull", MODEL, "--yes").stderr
+    assert not path.exists()
+    assert "HF_HUB_OFFLINE" in models("pull", MODEL, "--yes").stderr
+
+
+def test_a_commit_that_is_gone_is_not_needed_where_the_checksum_is_known(hub: Hub) -> None:
+    """A repository that was made anew still has the file that was recorded; for another one that is no excuse."""
+    as_json("pull", MODEL)
+    one = installed.read()["model-q8_0"]
+    installed.add("model-q8_0", msgspec.structs.replace(one, path="/gone.gguf", revision="f" * 40))
+    assert as_json("pull", "model-q8_0")["revision"] == COMMIT
+    installed.add("model-q8_0", msgspec.structs.replace(one, path="/gone.gguf", revision="f" * 40, sha256=""))
+    done = models("pull", "model-q8_0")
+    assert (done.returncode, "no longer has the commit" in done.stderr) == (1, True)
+
+
+def test_a_cache_that_cannot_be_written_to_is_named(hub: Hub, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the hub's cache cannot be, the person reads which folder it is and what to set."""
+    (home / "file").write_text("no folder")
+    monkeypatch.setenv("HF_HOME", str(home / "file" / "hf"))
+    done = models("pull", MODEL)
+    assert done.returncode == 1
+    assert str(home / "file") in done.stderr
+    assert "HF_HOME" in done.stderr
 
 
 def test_a_file_that_cannot_fit_is_not_begun(hub: Hub) -> None:

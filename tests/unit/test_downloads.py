@@ -11,7 +11,6 @@ import pytest
 from hub import COMMIT, Hub, running_hub
 
 from fimble import catalog, installed
-from fimble.catalog import Listed
 from fimble.errors import DownloadError, ModelNotFound
 from fimble.installed import Installed
 from fimble.models import licences
@@ -152,7 +151,7 @@ def test_every_licence_of_the_catalog_is_permissive() -> None:
 )
 def test_room(memory_gb: float, size_mb: float, total_gb: float, fits: bool) -> None:
     """A machine that is sold with 8 GB has room for what is for 8; of unknown models the weights decide."""
-    room = room_for(Listed(name="x", kind="catalog", memory_gb=memory_gb, size_mb=size_mb), int(total_gb * 1e9))
+    room = room_for(size_mb, memory_gb, int(total_gb * 1e9))
     assert room.fits == fits
     assert f"{total_gb:.1f}" in room.why
 

@@ -76,6 +76,8 @@ def pull(text: str, watcher: Watcher, name: str = "") -> Pulled:
         sha256=sha256,
     )
     installed.add(name, one)
+    if here and here.path != one.path:
+        hub.delete(Path(here.path))
     return _told(name, one, missing_bytes, "catalog" if source.sha256 else "hub" if remote.sha256 else "nobody")
 
 

@@ -30,7 +30,7 @@ def list_models(json: _Json = False) -> None:
     with failures():
         listed = catalog.listing()
         chosen = config.load().config.model or listed[0].name
-    rooms = [room_for(one) for one in listed]
+    rooms = [room_for(one.size_mb, one.memory_gb) for one in listed]
     if json:
         both = zip(listed, rooms, strict=True)
         models = [{**msgspec.structs.asdict(one), **msgspec.structs.asdict(room)} for one, room in both]

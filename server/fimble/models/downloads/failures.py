@@ -85,7 +85,7 @@ def _of_hub(error: Exception, source: Source) -> DownloadError:
     if isinstance(error, RevisionNotFoundError):
         return DownloadError(
             f"{source.repository} no longer has the commit {source.revision[:12]}.",
-            f"See {source.page}, and name the file: `fimble models pull hf:{source.repository}/{source.file}`.",
+            f"See {source.page} for what became of it; an update of Fimble may know it.",
         )
     if isinstance(error, GatedRepoError):
         return DownloadError(

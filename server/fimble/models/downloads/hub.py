@@ -6,7 +6,7 @@ import contextlib
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import filelock
@@ -19,8 +19,9 @@ from huggingface_hub import (
     hf_hub_download,
     hf_hub_url,
     scan_cache_dir,
+    try_to_load_from_cache,
 )
-from huggingface_hub.errors import FileMetadataError, HfHubHTTPError, OfflineModeIsEnabled
+from huggingface_hub.errors import FileMetadataError, HfHubHTTPError, OfflineModeIsEnabled, RevisionNotFoundError
 from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils import build_hf_headers
 
@@ -69,16 +70,20 @@ class Remote:
 
 
 def look_up(source: Source) -> Remote:
-    """Ask the hub for one file.  Raises DownloadError."""
+    """Find one file: in the cache, if that cannot be another one by now or nobody may be asked; else ask the hub.
+
+    Raises DownloadError.
+    """
+    if (source.revision or constants.is_offline_mode()) and (cached := _in_cache(source)):
+        return cached
     with explained(source):
-        url = hf_hub_url(source.repository, source.file, revision=source.revision or None)
-        found = get_hf_file_metadata(
-            url, timeout=constants.HF_HUB_ETAG_TIMEOUT, library_name=_LIBRARY, library_version=__version__
-        )
-        known = found.commit_hash and _COMMIT.fullmatch(found.commit_hash) and _SAFE_ETAG.fullmatch(found.etag or "")
-        if not known or not found.size:
-            raise FileMetadataError(url)
-    commit, etag, size_bytes = str(found.commit_hash), str(found.etag), found.size
+        try:
+            commit, etag, size_bytes = _ask(source)
+        except RevisionNotFoundError:
+            # Repositories are made anew.  Where it is known what the file must hash to, any commit will do.
+            if not source.sha256:
+                raise
+            commit, etag, size_bytes = _ask(replace(source, revision=""))
     said = etag if _SHA256.fullmatch(etag) else ""
     if source.sha256 and said and said != source.sha256:
         raise DownloadError(
@@ -88,6 +93,28 @@ def look_up(source: Source) -> Remote:
         )
     blob = Path(constants.HF_HUB_CACHE) / _folder(source) / "blobs" / etag
     return Remote(source, commit, etag, size_bytes, source.sha256 or said, blob)
+
+
+def _in_cache(source: Source) -> Remote | None:
+    path = try_to_load_from_cache(source.repository, source.file, revision=source.revision or None)
+    if not isinstance(path, str):
+        return None
+    blob = Path(path).resolve()
+    said = blob.name if _SHA256.fullmatch(blob.name) else ""
+    commit = Path(path).relative_to(Path(constants.HF_HUB_CACHE) / _folder(source) / "snapshots").parts[0]
+    return Remote(source, commit, blob.name, blob.stat().st_size, source.sha256 or said, blob)
+
+
+def _ask(source: Source) -> tuple[str, str, int]:
+    """The commit, the ETag and the size of a file; raises what huggingface_hub raises."""
+    url = hf_hub_url(source.repository, source.file, revision=source.revision or None)
+    found = get_hf_file_metadata(
+        url, timeout=constants.HF_HUB_ETAG_TIMEOUT, library_name=_LIBRARY, library_version=__version__
+    )
+    commit, etag = found.commit_hash or "", found.etag or ""
+    if not _COMMIT.fullmatch(commit) or not _SAFE_ETAG.fullmatch(etag) or not found.size:
+        raise FileMetadataError(url)
+    return commit, etag, found.size
 
 
 def licence_of(source: Source) -> str:
@@ -150,8 +177,8 @@ def delete(path: Path) -> int:
     Raises DownloadError if it cannot be deleted.
     """
     with explained(Source("", str(path))), contextlib.suppress(CacheNotFound):
-        cache = next(parent for parent in path.parents if parent.name == "snapshots").parent.parent
-        info = scan_cache_dir(cache)
+        snapshots = next((parent for parent in path.parents if parent.name == "snapshots"), path)
+        info = scan_cache_dir(snapshots.parent.parent)
         for revision in (revision for repo in info.repos for revision in repo.revisions):
             for file in revision.files:
                 if file.file_path == path:

@@ -28,6 +28,8 @@ class Source:
     licence: str = ""
     sha256: str = ""
     """What the whole file must hash to, in hex; empty: the hub says, or nobody knows."""
+    memory_gb: float = 0.0
+    """The class of machine that it is for; 0: nobody has said."""
 
     @property
     def page(self) -> str:
@@ -60,7 +62,8 @@ def find(text: str) -> Source:
 
 
 def _of_entry(entry: Entry) -> Source:
-    return Source(entry.repository, entry.file, entry.revision, entry.name, entry.licence, entry.sha256)
+    known = (entry.repository, entry.file, entry.revision, entry.name, entry.licence, entry.sha256, entry.memory_gb)
+    return Source(*known)
 
 
 def _of_hub(text: str) -> Source:
