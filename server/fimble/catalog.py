@@ -127,6 +127,22 @@ def check_name(name: str) -> str:
     return name
 
 
+def add_import(path: Path, name: str = "", sha256: str = "", licence: str = "", family: str = "") -> str:
+    """Remember a GGUF of the user's by *name* (default: the file's), with what is known of it; the file stays.
+
+    Returns the name.  Raises ConfigError if another model has that name or the list cannot be written.
+    """
+    name = check_name(name or path.stem.lower())
+    other = installed.read().get(name)
+    if other and other.origin == "pulled":
+        raise ConfigError(f"You pulled a model called {name}.", "Choose another name with --name.")
+    path = path.resolve()
+    size_bytes = path.stat().st_size if path.is_file() else 0
+    one = Installed(path=str(path), licence=licence, size_bytes=size_bytes, sha256=sha256, family=family)
+    installed.add(name, one)
+    return name
+
+
 def listing() -> list[Listed]:
     """Every model, the usable ones first."""
     known = load()

@@ -132,13 +132,22 @@ def test_a_pulled_model_of_the_catalog_is_listed_once_and_found(gguf: Path) -> N
     assert f"fimble models pull {entry.name}" in caught.value.fix
 
 
-@pytest.mark.parametrize("name", [entry.name for entry in entries()])
-def test_an_import_cannot_take_a_known_name(name: str) -> None:
-    """A name of the catalog always means the catalog's model."""
+def test_a_relative_import_is_found_from_everywhere(gguf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An import by a relative path does not depend on the folder that one happens to be in."""
+    monkeypatch.chdir(gguf.parent)
+    assert catalog.add_import(Path(gguf.name)) == "my-model"
+    monkeypatch.chdir("/")
+    assert catalog.resolve("my-model") == gguf
+
+
+@pytest.mark.parametrize("name", [*(entry.name for entry in entries()), "pulled-one"])
+def test_an_import_cannot_take_a_known_name(gguf: Path, name: str) -> None:
+    """A name of the catalog always means the catalog's model, and that of a pulled one the pulled one."""
+    bring(gguf, "pulled-one", origin="pulled")
     with pytest.raises(ConfigError) as caught:
-        catalog.check_name(name)
+        catalog.add_import(gguf, name)
     assert "--name" in caught.value.fix
-    assert catalog.check_name("my-model") == "my-model"
+    assert set(installed.read()) == {"pulled-one"}
 
 
 def test_an_import_that_is_gone_is_still_listed(gguf: Path) -> None:

@@ -14,7 +14,7 @@ import msgspec
 import psutil
 
 from fimble import background, catalog, paths
-from fimble.digests import quick_digest
+from fimble.digests import quick_digest as quick_digest
 from fimble.engine import endpoint
 from fimble.engine.endpoint import Endpoint, settings_key
 from fimble.engine.wire import EngineSettings, Probe

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import msgspec
 
-from fimble import catalog, digests, installed
+from fimble import catalog, digests
 from fimble.engine.launch import probe
 from fimble.engine.wire import Probe
-from fimble.errors import ConfigError, ModelNotFound
-from fimble.installed import Installed
+from fimble.errors import ModelNotFound
 from fimble.models import licences
 
 
@@ -30,26 +29,14 @@ def bring(path: Path, name: str, on_try: Callable[[], None], on_check: Callable[
 
     Raises the ModelError that describes what is wrong with it, ConfigError if the name is taken.
     """
-    path = path.expanduser()
-    name = catalog.check_name(name or path.stem.lower())
-    other = installed.read().get(name)
-    if other and other.origin == "pulled":
-        raise ConfigError(f"You pulled a model called {name}.", "Choose another name with --name.")
+    path = path.expanduser().resolve()
     on_try()
     found = probe(path)
-    path = path.resolve()
     try:
         sha256 = digests.sha256(path, on_check)
     except OSError as error:
         raise ModelNotFound(f"{path} cannot be read: {error.strerror}.", "Check its permissions.") from None
-    one = Installed(
-        path=str(path),
-        licence=found.licence,
-        size_bytes=path.stat().st_size,
-        sha256=sha256,
-        family=found.family,
-    )
-    installed.add(name, one)
+    name = catalog.add_import(path, name, sha256, found.licence, found.family)
     digests.remember(path, sha256)
     return Brought(name=name, path=str(path), sha256=sha256, probe=found, warnings=_warnings(found))
 
