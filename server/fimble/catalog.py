@@ -136,7 +136,8 @@ def add_import(path: Path, name: str = "", sha256: str = "", licence: str = "", 
     other = installed.read().get(name)
     if other and other.origin == "pulled":
         raise ConfigError(f"You pulled a model called {name}.", "Choose another name with --name.")
-    path = path.resolve()
+    # Links stay what they are: the hub's cache has names only in them.
+    path = path.absolute()
     size_bytes = path.stat().st_size if path.is_file() else 0
     one = Installed(path=str(path), licence=licence, size_bytes=size_bytes, sha256=sha256, family=family)
     installed.add(name, one)

@@ -137,6 +137,16 @@ def test_an_import_is_recorded_and_only_forgotten(home: Path, tmp_path: Path) ->
     assert installed.read() == {}
 
 
+def test_an_import_of_a_link_keeps_the_link_s_name(home: Path, tmp_path: Path) -> None:
+    """The hub's cache, for one, has names only in links: a blob's is its checksum."""
+    blob = tmp_path / ("53831d1d" * 8)
+    blob.write_bytes(DATA)
+    (tmp_path / "Named.gguf").symlink_to(blob)
+    brought = as_json("import", str(tmp_path / "Named.gguf"))
+    assert (brought["name"], brought["path"]) == ("named", str(tmp_path / "Named.gguf"))
+    assert as_json("verify", "named")[0]["ok"]
+
+
 def test_an_import_says_what_its_owner_should_know(home: Path, tmp_path: Path) -> None:
     """A licence that is not stated and a cache that cannot be cut are warnings, for people and as JSON."""
     path = tmp_path / "random.gguf"

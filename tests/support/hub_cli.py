@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from models import BUNDLED_MODEL
+
+from fimble import catalog
 
 FILE = "model-q8_0.gguf"
 MODEL = f"hf:owner/model/{FILE}"
@@ -38,3 +41,20 @@ def as_json(*args: str, status: int = 0) -> Any:
 def in_cache(home: Path) -> list[Path]:
     """What other programs find in the hub's cache."""
     return sorted((home / "cache/huggingface/hub").glob("models--*/snapshots/*/*"))
+
+
+def names() -> set[str]:
+    """Of the models that can be used."""
+    return {one.name for one in catalog.listing() if one.path}
+
+
+def parts(home: Path) -> list[Path]:
+    """What was begun."""
+    return sorted((home / "cache/huggingface/hub").glob("models--*/blobs/*.incomplete"))
+
+
+def make_part(home: Path) -> Path:
+    """Where a pull that was ended leaves what it had."""
+    blobs = home / "cache/huggingface/hub/models--owner--model/blobs"
+    blobs.mkdir(parents=True)
+    return blobs / f"{hashlib.sha256(DATA).hexdigest()}.incomplete"

@@ -12,6 +12,7 @@ from fimble.engine.launch import probe
 from fimble.engine.wire import Probe
 from fimble.errors import ModelNotFound
 from fimble.models import licences
+from fimble.models.downloads.source import parts
 
 
 class Brought(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +30,8 @@ def bring(path: Path, name: str, on_try: Callable[[], None], on_check: Callable[
 
     Raises the ModelError that describes what is wrong with it, ConfigError if the name is taken.
     """
-    path = path.expanduser().resolve()
+    path = path.expanduser().absolute()
+    catalog.check_name(name or path.stem.lower())
     on_try()
     found = probe(path)
     try:
@@ -38,11 +40,13 @@ def bring(path: Path, name: str, on_try: Callable[[], None], on_check: Callable[
         raise ModelNotFound(f"{path} cannot be read: {error.strerror}.", "Check its permissions.") from None
     name = catalog.add_import(path, name, sha256, found.licence, found.family)
     digests.remember(path, sha256)
-    return Brought(name=name, path=str(path), sha256=sha256, probe=found, warnings=_warnings(found))
+    return Brought(name=name, path=str(path), sha256=sha256, probe=found, warnings=_warnings(path, found))
 
 
-def _warnings(found: Probe) -> list[str]:
+def _warnings(path: Path, found: Probe) -> list[str]:
     warnings = [licences.warning(found.licence)]
+    if count := parts(path.name):
+        warnings.append(f"It is one of {count} parts, and only this one is compared with what it was.")
     if found.why_no_roll_back:
         warnings.append(
             f"Its cache cannot be cut ({found.why_no_roll_back}): after an edit it reads much of the prompt anew, and "

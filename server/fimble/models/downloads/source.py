@@ -37,6 +37,12 @@ class Source:
         return f"https://huggingface.co/{self.repository}"
 
 
+def parts(file: str) -> int:
+    """Of how many files the model is, by the name of one of them; 0 if it is whole."""
+    split = _PART.search(file)
+    return int(split[1]) if split else 0
+
+
 def find(text: str) -> Source:
     """What *text* means: a name of the catalog, one that was pulled before, or ``hf:OWNER/REPOSITORY/FILE``.
 
@@ -74,10 +80,9 @@ def _of_hub(text: str) -> Source:
         raise ModelNotFound(
             f"hf:{text} names no GGUF file.", "Write hf:OWNER/REPOSITORY/FILE.gguf, as the hub shows them."
         )
-    split = _PART.search(file)
-    if split:
+    if count := parts(file):
         raise DownloadError(
-            f"{file} is one of {int(split[1])} parts, and Fimble uses models that are one file.",
+            f"{file} is one of {count} parts, and Fimble uses models that are one file.",
             "Choose one that is not split, or join the parts (llama.cpp's `llama-gguf-split --merge`) and import it.",
         )
     for entry in catalog.load().model:
