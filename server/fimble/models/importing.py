@@ -12,7 +12,7 @@ from fimble.engine.launch import probe
 from fimble.engine.wire import Probe
 from fimble.errors import ModelNotFound
 from fimble.models import licences
-from fimble.models.downloads.source import parts
+from fimble.models.downloads.source import parts_of
 
 
 class Brought(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +45,7 @@ def bring(path: Path, name: str, on_try: Callable[[], None], on_check: Callable[
 
 def _warnings(path: Path, found: Probe) -> list[str]:
     warnings = [licences.warning(found.licence)]
-    if count := parts(path.name):
+    if count := parts_of(path.name):
         warnings.append(f"It is one of {count} parts, and only this one is compared with what it was.")
     if found.why_no_roll_back:
         warnings.append(

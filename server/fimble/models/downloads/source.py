@@ -37,7 +37,7 @@ class Source:
         return f"https://huggingface.co/{self.repository}"
 
 
-def parts(file: str) -> int:
+def parts_of(file: str) -> int:
     """Of how many files the model is, by the name of one of them; 0 if it is whole."""
     split = _PART.search(file)
     return int(split[1]) if split else 0
@@ -80,7 +80,7 @@ def _of_hub(text: str) -> Source:
         raise ModelNotFound(
             f"hf:{text} names no GGUF file.", "Write hf:OWNER/REPOSITORY/FILE.gguf, as the hub shows them."
         )
-    if count := parts(file):
+    if count := parts_of(file):
         raise DownloadError(
             f"{file} is one of {count} parts, and Fimble uses models that are one file.",
             "Choose one that is not split, or join the parts (llama.cpp's `llama-gguf-split --merge`) and import it.",
