@@ -33,9 +33,9 @@ def main(argv: list[str]) -> int:
             n_ctx_train=model.n_ctx_train,
             licence=model.metadata("general.license"),
             fim_tokens=[token for token in model.fim[:3] if token is not None],
-            why_no_roll_back=model.why_no_roll_back,
             system_info=system_info(),
             gpu=can_use_gpu(),
+            why_no_roll_back=model.why_no_roll_back,
         )
     sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
     return 0

@@ -274,9 +274,9 @@ class Probe(msgspec.Struct, kw_only=True, omit_defaults=True):
     licence: str = ""
     fim_tokens: list[int] = []
     family: str = ""
-    """Whose prompt it was trained on; empty if nobody knows the name."""
-    why_no_roll_back: str = ""
-    """See `Props`."""
+    """Whose order its prompts have (models/PROMPT.md); empty if only its tokens are known."""
     system_info: str = ""
     gpu: bool = False
+    why_no_roll_back: str = ""
+    """See `Props`."""
     error: ErrorBody | None = None
