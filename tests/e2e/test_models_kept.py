@@ -14,6 +14,7 @@ from models import BUNDLED_MODEL
 from recurrent import write_random_mamba
 
 from fimble import catalog, installed
+from fimble.installed import Installed
 
 
 def damage(path: Path, *, keep_time: bool) -> None:
@@ -169,3 +170,9 @@ def test_a_name_of_the_hub_s_is_not_taken_by_an_import(hub: Hub, tmp_path: Path)
     done = models("pull", "hf:owner/model/other.gguf")
     assert (done.returncode, "--name" in done.stderr) == (1, True)
     assert as_json("pull", "hf:owner/model/other.gguf", "--name", "third")["name"] == "third"
+    # An import that had its name before the catalog had it.
+    name = catalog.load().model[0].name
+    installed.add(name, Installed(path=str(mine)))
+    done = models("pull", name)
+    assert (done.returncode, f"fimble models rm {name}" in done.stderr) == (1, True)
+    assert installed.read()[name].path == str(mine)

@@ -82,13 +82,16 @@ def pull(text: str, watcher: Watcher, name: str = "") -> Pulled:
 
 
 def _name_for(source: Source, wanted: str) -> str:
+    known = installed.read()
     if source.name:
+        if source.name in known and known[source.name].origin != "pulled":
+            fix = f"Take it away first: `fimble models rm {source.name}`."
+            raise ConfigError(f"You have another model called {source.name}.", fix)
         return source.name
-    known = {name: one for name, one in installed.read().items() if one.origin == "pulled"}
-    same = [name for name, one in known.items() if (one.repository, one.file) == (source.repository, source.file)]
-    name = wanted or (same[0] if same else Path(source.file).stem.lower())
-    catalog.check_name(name)
-    if name in installed.read() and name not in same:
+    pulled = {name: one for name, one in known.items() if one.origin == "pulled"}
+    same = [name for name, one in pulled.items() if (one.repository, one.file) == (source.repository, source.file)]
+    name = catalog.check_name(wanted or (same[0] if same else Path(source.file).stem.lower()))
+    if name in known and name not in same:
         raise ConfigError(f"You have another model called {name}.", "Choose another name with --name.")
     return name
 
