@@ -7,6 +7,7 @@
     │ ├ ModelCorrupt
     │ ├ ModelNoFim
     │ └ ModelTooLarge
+    ├ DownloadError          a model cannot be fetched now; what is installed goes on working
     ├ EngineError            the engine process is the problem; it is restarted with backoff
     │ ├ EngineUnreachable
     │ ├ EngineCrashed
@@ -58,6 +59,10 @@ class ModelNoFim(ModelError):
 
 class ModelTooLarge(ModelError):
     """There is not enough memory for this model."""
+
+
+class DownloadError(FimbleError):
+    """A model cannot be fetched now: no network, no permission, no room, or not what it should be."""
 
 
 class EngineError(FimbleError):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from hub import Hub, running_hub
+from hub_cli import DATA, FILE
 from models import BUNDLED_MODEL
 from window import NewClient, NewWindow, Window
 
@@ -27,6 +30,20 @@ def slow_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("models") / "random-73m.gguf"
     write_random_model(BUNDLED_MODEL, path)
     return path
+
+
+@pytest.fixture
+def hub(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A hub with one model, which every process that is started asks; its cache is in the test's home."""
+    for name in list(os.environ):
+        if name.startswith("HF_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    with running_hub({FILE: DATA}) as started:
+        monkeypatch.setenv("HF_ENDPOINT", started.hub_url)
+        monkeypatch.setenv("HF_TOKEN", "hf_secret")
+        monkeypatch.setenv("HF_HUB_ETAG_TIMEOUT", "2")
+        monkeypatch.setenv("HF_HUB_DOWNLOAD_TIMEOUT", "2")
+        yield started
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import msgspec
 import psutil
 import pytest
 
+from fimble import digests
 from fimble.engine import launch
 from fimble.engine.endpoint import Endpoint
 from fimble.errors import ModelCorrupt, ModelNotFound
@@ -23,7 +24,7 @@ MIB = 1 << 20
 
 def digest_of(path: Path, data: bytes) -> str:
     path.write_bytes(data)
-    return launch.quick_digest(path)
+    return digests.quick_digest(path)
 
 
 @pytest.mark.parametrize("size", [0, 1, 1000, MIB, MIB + 1, 3 * MIB])
@@ -67,7 +68,12 @@ def test_settings_say_everything_about_an_engine(tmp_path: Path) -> None:
     said = msgspec.structs.asdict(config)
     assert [name for name in said if said[name] == default[name]] == [], "a setting is not tried"
     made = msgspec.structs.asdict(launch.settings_for(path, config))
-    assert made == {**said, "model_path": str(path), "model_digest": launch.quick_digest(path)}
+    assert made == {
+        **said,
+        "model_path": str(path),
+        "model_digest": digests.quick_digest(path),
+        "model_sha256": "",
+    }
 
 
 def found(pid: int) -> Endpoint:

@@ -55,14 +55,21 @@ LAYERS: tuple[tuple[tuple[str, ...], ...], ...] = (
         ("index",),
         ("index.wire",),
     ),
-    (("core",), ("config",), ("background",), ("engine.endpoint",), ("index.endpoint",)),
+    (
+        ("core",),
+        ("config",),
+        ("background",),
+        ("engine.endpoint",),
+        ("index.endpoint",),
+        # Below the engine: what makes its settings asks what a model must hash to.
+        ("catalog", "installed", "digests"),
+    ),
     (
         ("context",),
         ("syntax",),
         ("echo",),
         ("store",),
         ("stats",),
-        ("catalog",),
         ("engine.client", "engine.launch"),
         ("index.client", "index.launch"),
         ENGINE_SERVER,
@@ -84,6 +91,8 @@ OWNERS = {
     "starlette": ("engine.app",),
     "uvicorn": ("engine.server",),
     "prometheus_client": ("engine.metrics",),
+    "huggingface_hub": ("models.downloads",),
+    "httpx2": ("models.downloads",),
     "typer": ("cli",),
     "rich": ("cli",),
 }

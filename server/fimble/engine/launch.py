@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import subprocess
 import sys
@@ -14,7 +13,8 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from fimble import background, paths
+from fimble import background, catalog, paths
+from fimble.digests import quick_digest as quick_digest
 from fimble.engine import endpoint
 from fimble.engine.endpoint import Endpoint, settings_key
 from fimble.engine.wire import EngineSettings, Probe
@@ -24,8 +24,6 @@ from fimble.settings import EngineConfig
 #: Rounds an OpenMP thread spins at a barrier before it sleeps.  The default spins on, and a laptop that is busy
 #: with something else then writes a hundred times slower; 0 halves the speed of a quiet one (server/ARCHITECTURE.md).
 _SPIN_COUNT = "10000"
-
-_DIGEST_PART_BYTES = 1 << 20
 
 
 def settings_for(model_path: Path, config: EngineConfig) -> EngineSettings:
@@ -40,6 +38,7 @@ def settings_for(model_path: Path, config: EngineConfig) -> EngineSettings:
     return EngineSettings(
         model_path=str(model_path),
         model_digest=quick_digest(model_path),
+        model_sha256=catalog.sha256_of(model_path),
         context_tokens=config.context_tokens,
         threads=config.threads,
         idle_minutes=float(config.idle_minutes),
@@ -52,20 +51,6 @@ def settings_for(model_path: Path, config: EngineConfig) -> EngineSettings:
         mlock=config.mlock,
         gpu_layers=config.gpu_layers,
     )
-
-
-def quick_digest(path: Path) -> str:
-    """32 hex digits that tell two models apart in a millisecond: the size and both ends of the file, hashed.
-
-    It is for telling files apart, not for trust: a download is verified by its whole SHA-256.
-    """
-    with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        digest = hashlib.sha256(str(size).encode())
-        digest.update(file.read(_DIGEST_PART_BYTES))
-        file.seek(max(size - _DIGEST_PART_BYTES, 0))
-        digest.update(file.read(_DIGEST_PART_BYTES))
-    return digest.hexdigest()[:32]
 
 
 def _environment() -> dict[str, str]:

@@ -35,6 +35,7 @@ def main(argv: list[str]) -> int:
             fim_tokens=[token for token in model.fim[:3] if token is not None],
             system_info=system_info(),
             gpu=can_use_gpu(),
+            why_no_roll_back=model.why_no_roll_back,
         )
     sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
     return 0

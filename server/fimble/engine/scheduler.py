@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fimble import digests
 from fimble.engine.generator import CHUNK_TOKENS, Generator, as_answer
 from fimble.engine.job import Job, Priority
 from fimble.engine.llama import Context, Decoded, Model, sequence_bytes
@@ -189,6 +190,8 @@ class Scheduler:
 
     def _load(self) -> Generator:
         settings = self.settings
+        # Here, because it may take as long as reading the file does, and no window waits for it.
+        digests.check(Path(settings.model_path), settings.model_sha256, self._on_progress)
         model = Model(
             Path(settings.model_path),
             self._on_progress,

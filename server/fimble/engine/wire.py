@@ -235,6 +235,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     mmap: bool = True
     mlock: bool = False
     gpu_layers: int = -1
+    model_sha256: str = ""
+    """What the whole file must hash to, as far as it is known: else the engine refuses it."""
 
 
 class ErrorBody(msgspec.Struct, kw_only=True):
@@ -271,6 +273,10 @@ class Probe(msgspec.Struct, kw_only=True, omit_defaults=True):
     n_ctx_train: int = 0
     licence: str = ""
     fim_tokens: list[int] = []
+    family: str = ""
+    """Whose order its prompts have (models/PROMPT.md); empty if only its tokens are known."""
     system_info: str = ""
     gpu: bool = False
+    why_no_roll_back: str = ""
+    """See `Props`."""
     error: ErrorBody | None = None

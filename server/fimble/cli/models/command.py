@@ -1,43 +1,64 @@
-"""``fimble models``: which models there are, and which one is used."""
+"""``fimble models``: which models there are, whether they are what they were, and which one is used."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-app = typer.Typer(help="The models: list them, choose one, bring your own.", no_args_is_help=True)
+from fimble.cli.models import pulling
+
+if TYPE_CHECKING:
+    from fimble.catalog import Listed
+    from fimble.models.memory import Room
+
+app = typer.Typer(help="The models: list them, get them, choose one, bring your own.", no_args_is_help=True)
 
 _Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 @app.command(name="list")
 def list_models(json: _Json = False) -> None:
-    """List the bundled model, the imported ones, and those that can be downloaded."""
-    from rich.table import Table
+    """List the bundled model, those that were pulled or imported, and those that can be."""
+    import msgspec
 
     from fimble import catalog, config
-    from fimble.cli.output import console, failures, print_json
+    from fimble.cli.output import failures, print_json
+    from fimble.models.memory import room_for
 
     with failures():
         listed = catalog.listing()
         chosen = config.load().config.model or listed[0].name
+    rooms = [room_for(one.size_mb, one.memory_gb) for one in listed]
     if json:
-        print_json({"chosen": chosen, "models": listed})
-        return
+        both = zip(listed, rooms, strict=True)
+        models = [{**msgspec.structs.asdict(one), **msgspec.structs.asdict(room)} for one, room in both]
+        print_json({"chosen": chosen, "models": models})
+    else:
+        _show(listed, rooms, chosen)
+
+
+def _show(listed: list[Listed], rooms: list[Room], chosen: str) -> None:
+    from rich.table import Table
+
+    from fimble.cli.output import console
+
     table = Table(box=None, pad_edge=False)
-    for title in ("", "Name", "Size", "For", "Licence", "Where"):
+    for title in ("", "Name", "Size", "Fits", "Licence", "Where"):
         table.add_column(title, overflow="fold")
-    for one in listed:
-        where = "on this machine" if one.path else one.repository or one.note
+    for one, room in zip(listed, rooms, strict=True):
+        where = f"here, {one.kind}" if one.path else one.repository or one.note
+        fits = "yes" if room.fits else f"no: {room.why}"
         size = f"{one.size_mb:,.0f} MB" if one.size_mb else ""
-        memory = f"{one.memory_gb:g} GB" if one.memory_gb else ""
-        table.add_row("*" if one.name == chosen else "", one.name, size, memory, one.licence, where)
+        table.add_row(
+            "*" if chosen in (one.name, one.path) else "", one.name, size, fits, one.licence or "not stated", where
+        )
     console().print(table)
-    console().print(
-        "\n* in use.  `fimble models use NAME` chooses; `fimble models import FILE` brings a GGUF of yours."
-    )
+    if not any(chosen in (one.name, one.path) for one in listed):
+        console().print(f"\nIn use: {chosen}", markup=False)
+    console().print("\n* in use.  `fimble models pull NAME` gets one from the hub, `fimble models use NAME` chooses,")
+    console().print("`fimble models import FILE` brings a GGUF of yours.")
 
 
 @app.command()
@@ -64,16 +85,48 @@ def import_model(
     json: _Json = False,
 ) -> None:
     """Make a GGUF file of yours known, after checking that it can complete code."""
-    from fimble import catalog
+    from fimble.cli.models.progress import Waiting
     from fimble.cli.output import console, failures, print_json
-    from fimble.engine.launch import probe
+    from fimble.models.importing import bring
 
-    with failures():
-        with console(stderr=True).status(f"Trying {path.name}"):
-            found = probe(path)
-        named = catalog.add_import(path, name)
+    with failures(), Waiting(quiet=json) as waiting:
+        brought = bring(path, name, waiting.trying, waiting.checked)
     if json:
-        print_json({"name": named, "probe": found})
+        print_json(brought)
         return
-    console().print(f"{named}: {found.description}, licence: {found.licence or 'not stated'}.", markup=False)
-    console().print(f"Choose it with `fimble models use {named}`.", markup=False)
+    probe = brought.probe
+    console().print(
+        f"{brought.name}: {probe.description}, family {probe.family or 'unknown'}, "
+        f"licence {probe.licence or 'not stated'}.",
+        markup=False,
+    )
+    for warning in brought.warnings:
+        console().print(f"Note: {warning}", markup=False)
+    console().print(f"Choose it with `fimble models use {brought.name}`.", markup=False)
+
+
+@app.command()
+def verify(
+    name: Annotated[str, typer.Argument(help="Which one; none: all that are on this machine.")] = "",
+    json: _Json = False,
+) -> None:
+    """Read whole models and compare their SHA-256 with what was recorded when they came.  Status 1 if one differs."""
+    from fimble.cli.models.progress import Waiting
+    from fimble.cli.output import console, failures, print_json
+    from fimble.models import checksums
+
+    with failures(), Waiting(quiet=json) as waiting:
+        found = [checksums.verify(one, waiting.checked_of(one)) for one in ([name] if name else checksums.names())]
+    if json:
+        print_json(found)
+    for one in () if json else found:
+        if one.ok:
+            console().print(f"{one.name}: right{f' ({one.note})' if one.note else ''}", markup=False)
+        else:
+            console().print(f"{one.name}: wrong. {one.problem}\n  Fix: {one.fix}", markup=False)
+    if not all(one.ok for one in found):
+        raise typer.Exit(1)
+
+
+app.command()(pulling.pull)
+app.command(name="rm")(pulling.remove)
