@@ -18,8 +18,16 @@ from typing import Any, Literal
 
 import msgspec
 
+from fimble.errors import MODEL_ERRORS, EngineError, FimbleError, ModelTooLarge
+
 #: Bumped when a window and an engine of different versions could not understand each other.
 PROTOCOL = 1
+
+#: How llama.cpp, the C++ library and Python say that there is no memory.
+NO_MEMORY = (
+    *("failed to allocate", "unable to allocate", "cannot allocate memory", "out of memory", "bad_alloc"),
+    "memoryerror",
+)
 
 
 class ExtraFile(msgspec.Struct, frozen=True):
@@ -237,13 +245,29 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     gpu_layers: int = -1
 
 
-class ErrorBody(msgspec.Struct, kw_only=True):
-    """The inside of an error answer, as llama-server writes it; ``fix`` is ours."""
+class ErrorBody(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """The inside of an error answer, as llama-server writes it; ``fix`` and ``needed_bytes`` are ours."""
 
     code: int
     message: str
     type: str
     fix: str = ""
+    needed_bytes: int = 0
+
+
+def error_body(failure: FimbleError, code: int) -> ErrorBody:
+    """*failure*, ready to be sent; `as_error` makes one of its class again."""
+    needed = failure.needed_bytes if isinstance(failure, ModelTooLarge) else 0
+    kind = type(failure).__name__
+    return ErrorBody(code=code, message=failure.message, type=kind, fix=failure.fix, needed_bytes=needed)
+
+
+def as_error(body: ErrorBody, default: type[FimbleError] = EngineError) -> FimbleError:
+    """The failure that was sent; of class *default*, if it is none of a model's."""
+    kind = MODEL_ERRORS.get(body.type, default)
+    if kind is ModelTooLarge:
+        return ModelTooLarge(body.message, body.fix, body.needed_bytes)
+    return kind(body.message, body.fix)
 
 
 class ErrorAnswer(msgspec.Struct):
@@ -273,4 +297,23 @@ class Probe(msgspec.Struct, kw_only=True, omit_defaults=True):
     fim_tokens: list[int] = []
     system_info: str = ""
     gpu: bool = False
+    error: ErrorBody | None = None
+
+
+class Trial(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What ``fimble.engine.canary`` found out about a model by using it, or the error that it met."""
+
+    probe: Probe | None = None
+    right_logprob: float = 0.0
+    """Of a token of the true middles, the mean natural logarithm; ``wrong_logprob`` with another file's suffix."""
+    wrong_logprob: float = 0.0
+    guess_logprob: float = 0.0
+    """What a guess among all tokens gives."""
+    end_probability: float = 0.0
+    """How likely the model ends where the middle ends, the mean."""
+    load_s: float = 0.0
+    prompt_tokens_per_s: float = 0.0
+    decode_tokens_per_s: float = 0.0
+    memory_bytes: int = 0
+    """The most that the process had in memory; 0 where the system does not tell."""
     error: ErrorBody | None = None

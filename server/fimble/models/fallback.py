@@ -1,0 +1,105 @@
+"""What a window does when its model cannot be used: it goes on with the last one that worked."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from fimble import memory
+from fimble.engine.launch import Launcher, is_out_of_memory, settings_for
+from fimble.errors import ModelCrashes, ModelError, ModelNotFound, ModelTooLarge
+from fimble.models import history
+from fimble.models.choice import Choice, choose
+from fimble.models.history import Aside, Worked
+from fimble.settings import Config
+
+_log = logging.getLogger("fimble.models")
+
+
+class Fallback:
+    """Chooses the model of one window, and judges it by what its engine does (`engine.client.ModelWatch`).
+
+    *tell* shows a sentence to the person; it is told each time that something else than the settings' model is
+    chosen, in the same words.  Belongs to one event loop.
+    """
+
+    def __init__(self, config: Config, tell: Callable[[str], None]) -> None:
+        self.choice: Choice | None = None
+        """What is used; None until something was chosen."""
+        self._config = config
+        self._tell = tell
+        # What this window has put aside; True: the others know.
+        self._aside: dict[str, tuple[Aside, bool]] = {}
+        self._launcher: Launcher | None = None
+        self._crashed: set[int] = set()
+        self._kills = memory.oom_kills()
+
+    async def choose(self) -> Launcher:
+        """What to start an engine with now.  Raises ModelError if there is nothing at all."""
+        launcher = await asyncio.to_thread(self._choose)
+        if self.choice and self.choice.sentence:
+            self._tell(self.choice.sentence)
+        return launcher
+
+    async def crashed(self, launcher: Launcher, pid: int, *, is_loading: bool) -> None:
+        """The engine *pid* went away; if it crashed, and not for the first time, its model is put aside."""
+        await asyncio.to_thread(self._judge, launcher, pid, is_loading)
+
+    async def refused(self, launcher: Launcher, failure: ModelError) -> None:
+        """An engine says that the model of *launcher* cannot be used."""
+        await asyncio.to_thread(self._put_aside, launcher, failure)
+
+    async def works(self, launcher: Launcher) -> None:
+        """An engine has loaded the model of *launcher*: it is one to go back to."""
+        await asyncio.to_thread(self._note_worked, launcher)
+
+    def _choose(self) -> Launcher:
+        # Whoever cleared one (`fimble models use`) wants it to be tried.
+        kept = {one.digest for one in history.load().aside}
+        self._aside = {digest: one for digest, one in self._aside.items() if digest in kept or not one[1]}
+        choice = choose(self._config.model, {digest: entry for digest, (entry, _) in self._aside.items()})
+        self._kills = memory.oom_kills()
+        if self._launcher is None or self.choice is None or self.choice.digest != choice.digest:
+            self._launcher = Launcher(settings_for(choice.path, self._config.engine))
+            self._crashed = set()
+        self.choice = choice
+        return self._launcher
+
+    def _judge(self, launcher: Launcher, pid: int, is_loading: bool) -> None:
+        name = Path(launcher.settings.model_path).name
+        if not self._may_put_aside(launcher) or not launcher.has_crashed(pid):
+            return
+        self._crashed.add(pid)
+        count = max(history.note_crash(launcher.settings.model_digest, pid), len(self._crashed))
+        said = launcher.last_words()
+        status = launcher.exit_status() if pid == launcher.child_pid else None
+        if is_out_of_memory(status, said, memory.oom_kills() - self._kills):
+            if is_loading or count >= history.CRASHES:
+                self._put_aside(launcher, ModelTooLarge(f"Memory ran out for {name}.", "Choose a smaller model."))
+        elif count >= history.CRASHES:
+            when = "while it was loaded" if is_loading else "while it answered"
+            because = f" ({said})" if said else ""
+            message = f"{name} is put aside: the engine ended {count} times, the last time {when}{because}."
+            self._put_aside(launcher, ModelCrashes(message, "Choose another model."))
+
+    def _may_put_aside(self, launcher: Launcher) -> bool:
+        """Whether it is the model in use, and not the bundled one: without that, nothing would be left."""
+        return launcher is self._launcher and self.choice is not None and not self.choice.is_bundled
+
+    def _put_aside(self, launcher: Launcher, failure: ModelError) -> None:
+        choice = self.choice
+        if choice is None or not self._may_put_aside(launcher) or isinstance(failure, ModelNotFound):
+            return  # a missing one is looked for anew each time
+        failure.fix = f"{failure.fix} `fimble models use {choice.setting}` tries it again.".strip()
+        _log.warning("%s is put aside: %s", choice.path, failure.message)
+        entry = Aside.of(choice.setting, choice.path, choice.digest, failure)
+        self._aside[choice.digest] = (entry, history.set_aside(entry))
+
+    def _note_worked(self, launcher: Launcher) -> None:
+        choice, known = self.choice, history.load().worked
+        if choice is None or launcher is not self._launcher or (known and known[-1].digest == choice.digest):
+            return
+        measured = next((one for one in known if one.digest == choice.digest), None)
+        history.note_worked(measured or Worked(setting=choice.setting, path=str(choice.path), digest=choice.digest))
