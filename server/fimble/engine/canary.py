@@ -1,7 +1,7 @@
 """Use a model on a few built-in prompts, in a process of its own, before anybody depends on it.
 
-``python -m fimble.engine.canary SETTINGS_JSON`` prints one line of JSON, a `Trial`.  llama.cpp may end the process; then
-the exit status is the finding.  The process takes no more memory than was free when it began.
+``python -m fimble.engine.canary SETTINGS_JSON`` prints one line of JSON, a `Trial`.  llama.cpp may end the process;
+then the exit status is the finding.  The process takes no more memory than was free when it began.
 
 What a model must do is little, so that every one that was trained to fill in passes, the smallest too, and random
 weights do not (`check`).  It says nothing about how good the model is.
@@ -151,7 +151,7 @@ def check(name: str, trial: Trial) -> None:
 
 
 def _limit_memory(file_bytes: int) -> None:
-    """Let this process fail rather than the machine: by address space, of which a mapped file takes its size for free."""
+    """Let this process fail rather than the machine: by address space, of which a mapped file has its size for free."""
     if can_use_gpu():
         return  # drivers reserve address space by the hundred gigabytes
     with contextlib.suppress(ImportError, OSError, ValueError):

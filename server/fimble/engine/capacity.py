@@ -30,7 +30,8 @@ def check_room(settings: EngineSettings) -> None:
     """Refuse a model for which there is not enough memory, before anything of it is read.
 
     What is counted are its weights and the KV cache of the fewest sequences; the rest (compute buffers) is some
-    megabytes.  Raises ModelTooLarge with the numbers, ModelNotFound and ModelCorrupt.  Where a GPU takes the weights, llama.cpp says whether it can.
+    megabytes.  Where a GPU takes the weights, llama.cpp says whether it can.  Raises ModelTooLarge with the numbers,
+    ModelNotFound and ModelCorrupt.
     """
     path = Path(settings.model_path)
     check_file(path)

@@ -49,14 +49,15 @@ def choose(setting: str, also_aside: Mapping[str, Aside] | None = None) -> Choic
     Raises ModelError if nothing can be used, not even the bundled model.
     """
     also_aside = also_aside or {}
-    wanted = _find(setting)
+    wanted = find(setting)
     if isinstance(wanted, ModelError):
         return _instead(setting, wanted, also_aside)
     found = wanted.is_bundled or also_aside.get(wanted.digest) or history.aside(wanted.digest)
     return _instead(setting, found.as_error(), also_aside) if isinstance(found, Aside) else wanted
 
 
-def _find(setting: str) -> Choice | ModelError:
+def find(setting: str) -> Choice | ModelError:
+    """The model that the settings name, whether it may be used or not; or why there is none."""
     try:
         path = catalog.resolve(setting)
         setting = "" if path == catalog.resolve("") else setting
@@ -69,7 +70,7 @@ def _find(setting: str) -> Choice | ModelError:
 
 def _instead(setting: str, failure: ModelError, also_aside: Mapping[str, Aside]) -> Choice:
     good = history.last_good(frozenset(also_aside))
-    found = Choice(good.setting, Path(good.path), good.digest) if good else _find("")
+    found = Choice(good.setting, Path(good.path), good.digest) if good else find("")
     if isinstance(found, ModelError):
         raise failure
     return Choice(found.setting, found.path, found.digest, wanted=setting, failure=failure)

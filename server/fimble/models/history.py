@@ -64,6 +64,8 @@ class Aside(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: float = 0.0
     needed_bytes: int = 0
     """Of a model for which there was not enough memory: with so much it is used again."""
+    mtime_ns: int = 0
+    """When its file was written.  A digest sees the ends of a file, and damage may be in its middle."""
 
     @classmethod
     def of(cls, setting: str, path: Path, digest: str, failure: ModelError) -> Aside:
@@ -77,6 +79,7 @@ class Aside(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             fix=failure.fix,
             at=time.time(),
             needed_bytes=failure.needed_bytes if isinstance(failure, ModelTooLarge) else 0,
+            mtime_ns=_mtime_ns(path),
         )
 
     def as_error(self) -> ModelError:
@@ -115,19 +118,20 @@ def last_good(besides: frozenset[str] = frozenset()) -> Worked | None:
     """
     history = load()
     out = besides | {one.digest for one in history.aside}
-    good = (one for one in reversed(history.worked) if one.digest not in out and _is_unchanged(one))
+    good = (one for one in reversed(history.worked) if one.digest not in out and is_unchanged(one))
     return next(good, None)
 
 
 def put_aside() -> dict[str, Aside]:
     """The models that are put aside now, by the path of their file; those whose file has changed are not."""
-    return {one.path: one for one in load().aside if _is_unchanged(one)}
+    return {one.path: one for one in load().aside if is_unchanged(one) and _mtime_ns(Path(one.path)) == one.mtime_ns}
 
 
 def aside(digest: str) -> Aside | None:
     """Why the model with this digest is put aside; None if it may be used."""
     for one in load().aside:
-        if one.digest == digest and not (one.needed_bytes and available().n_bytes >= one.needed_bytes):
+        has_room = one.needed_bytes and available().n_bytes >= one.needed_bytes
+        if one.digest == digest and not has_room and _mtime_ns(Path(one.path)) in (0, one.mtime_ns):
             return one
     return None
 
@@ -194,10 +198,18 @@ def forget(paths_gone: frozenset[str]) -> bool:
     return _change(change)
 
 
-def _is_unchanged(model: Worked | Aside) -> bool:
+def is_unchanged(model: Worked | Aside) -> bool:
+    """Whether its file is there and still the same."""
     with contextlib.suppress(OSError):
         return quick_digest(Path(model.path)) == model.digest
     return False
+
+
+def _mtime_ns(path: Path) -> int:
+    """0 if there is no such file (any more)."""
+    with contextlib.suppress(OSError):
+        return path.stat().st_mtime_ns
+    return 0
 
 
 def _file() -> Path:

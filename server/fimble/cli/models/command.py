@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from fimble.cli.models import choosing
+
 app = typer.Typer(help="The models: list them, choose one, bring your own.", no_args_is_help=True)
 
 _Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -40,23 +42,6 @@ def list_models(json: _Json = False) -> None:
     )
 
 
-@app.command()
-def use(name: Annotated[str, typer.Argument(help="A name from `fimble models list`, or the path of a GGUF.")]) -> None:
-    """Use this model from now on: tries it, then writes it into your fimble.toml."""
-    from fimble import catalog, config
-    from fimble.cli.output import console, failures
-    from fimble.engine.launch import probe
-
-    with failures():
-        path = catalog.resolve(name)
-        with console(stderr=True).status(f"Trying {path.name}"):
-            found = probe(path)
-        named = name if name in {one.name for one in catalog.listing()} else str(path.resolve())
-        file = config.write_user_setting("model", named)
-    console().print(f"Using {path.name} ({found.description}); written to {file}.", markup=False)
-    console().print("Windows that are open use it after they are restarted.")
-
-
 @app.command(name="import")
 def import_model(
     path: Annotated[Path, typer.Argument(help="A GGUF file. It stays where it is.")],
@@ -77,3 +62,7 @@ def import_model(
         return
     console().print(f"{named}: {found.description}, licence: {found.licence or 'not stated'}.", markup=False)
     console().print(f"Choose it with `fimble models use {named}`.", markup=False)
+
+
+app.command()(choosing.use)
+app.command()(choosing.rollback)
