@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from fimble import config
 from fimble.cli.explain import show
+from fimble.cli.models.chosen import chosen
 from fimble.cli.output import console, failures, print_json
 from fimble.context.history import EditHistory
 from fimble.core import Ask, Document, Trigger
@@ -20,7 +21,6 @@ from fimble.index.client import IndexClient
 from fimble.index.launch import IndexLauncher
 from fimble.index.launch import settings_for as index_settings_for
 from fimble.languages import language_of
-from fimble.models.choice import choose
 from fimble.privacy import Exclusions
 from fimble.settings import Config
 from fimble.suggest.recipe import Outcome, Suggester
@@ -61,7 +61,7 @@ def run(place: str, model: str, as_json: bool, explain: bool) -> int:
 async def _asked(settings: Config, ask: Ask, question: Callable[[Suggester, Ask], Awaitable[T]]) -> T:
     """What a window's recipe answers to *question*, once the repository is known."""
     failed: list[FimbleError] = []
-    engine = EngineClient(Launcher(settings_for(_usable(settings), settings.engine)))
+    engine = EngineClient(Launcher(settings_for(chosen(settings.model).path, settings.engine)))
     indexes = _indexes(settings, ask)
     try:
         await engine.ensure()
@@ -76,14 +76,6 @@ async def _asked(settings: Config, ask: Ask, question: Callable[[Suggester, Ask]
     if failed and not (isinstance(answer, Outcome) and answer.suggestions):
         raise failed[0]
     return answer
-
-
-def _usable(settings: Config) -> Path:
-    """The model's file; says so where it is not the one of the settings."""
-    chosen = choose(settings.model)
-    if chosen.sentence:
-        console(stderr=True).print(f"Note: {chosen.sentence}", markup=False)
-    return chosen.path
 
 
 def _indexes(settings: Config, ask: Ask) -> list[IndexClient]:

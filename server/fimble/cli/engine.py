@@ -71,16 +71,13 @@ async def _start(model: str, *, show: bool) -> dict[str, Any]:
     from rich.progress import BarColumn, Progress, TextColumn
 
     from fimble import config
+    from fimble.cli.models.chosen import chosen
     from fimble.cli.output import console
     from fimble.engine.client import EngineClient
     from fimble.engine.launch import Launcher, settings_for
-    from fimble.models.choice import choose
 
     settings = config.load(flags={"model": model} if model else None).config
-    chosen = choose(settings.model)
-    if chosen.sentence:
-        console(stderr=True).print(f"Note: {chosen.sentence}", markup=False)
-    launcher = Launcher(settings_for(chosen.path, settings.engine))
+    launcher = Launcher(settings_for(chosen(settings.model).path, settings.engine))
     columns = (TextColumn("{task.description}"), BarColumn())
     with Progress(*columns, console=console(stderr=True), transient=True, disable=not show) as progress:
         task = progress.add_task("Loading the model", total=1.0)

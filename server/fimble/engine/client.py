@@ -120,8 +120,12 @@ class EngineClient:
                 async for line in response.content:
                     if line.startswith(b"data: "):
                         yield _parse_event(line[6:])
+        except GeneratorExit:
+            self._crashes = 0  # an answer that is long enough is one
+            raise
         except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
-            await self._lost(asked)
+            # Whom nobody could connect to was gone before.
+            await self._lost(asked, was_answering=not isinstance(error, aiohttp.ClientConnectorError))
             raise EngineCrashed("The engine stopped while it was answering.") from error
         self._crashes = 0
 
@@ -150,12 +154,12 @@ class EngineClient:
             raise EngineUnreachable("There is no engine.")
         return self._session
 
-    async def _lost(self, asked: Endpoint | None) -> None:
+    async def _lost(self, asked: Endpoint | None, *, was_answering: bool) -> None:
         """Forget the engine that was asked: it went away.  Several requests lose it, but it is one crash."""
         if self._endpoint is not asked:
             return
         self._endpoint = None
-        if self._watch and asked:
+        if self._watch and asked and was_answering:
             self._tell(self._watch.crashed(self.launcher, asked.pid, is_loading=False))
         await self._drop_session()
         self._note_crash()

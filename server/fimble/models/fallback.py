@@ -61,7 +61,8 @@ class Fallback:
         self._aside = {digest: one for digest, one in self._aside.items() if digest in kept or not one[1]}
         choice = choose(self._config.model, {digest: entry for digest, (entry, _) in self._aside.items()})
         self._kills = memory.oom_kills()
-        if self._launcher is None or self.choice is None or self.choice.digest != choice.digest:
+        is_other = self.choice is None or (self.choice.path, self.choice.digest) != (choice.path, choice.digest)
+        if self._launcher is None or is_other:
             self._launcher = Launcher(settings_for(choice.path, self._config.engine))
             self._crashed = set()
         self.choice = choice
