@@ -47,18 +47,17 @@ class Header:
         width = self._number("embedding_length") // max(heads, 1)
         key = self._number("attention.key_length") or width
         value = self._number("attention.value_length") or width
-        kv_heads = self.values.get(f"{self.architecture}.attention.head_count_kv", heads)
+        kv_heads = self._numbers("attention.head_count_kv") or [heads]
         # Some architectures say it for each layer.
-        total = sum(map(int, kv_heads)) if isinstance(kv_heads, list) else layers * _int(kv_heads)
+        total = sum(kv_heads) if len(kv_heads) > 1 else layers * kv_heads[0]
         return total * (key + value)
 
     def _number(self, key: str) -> int:
-        value = self.values.get(f"{self.architecture}.{key}", 0)
-        return max(map(int, value), default=0) if isinstance(value, list) else _int(value)
+        return max(self._numbers(key), default=0)
 
-
-def _int(value: Value) -> int:
-    return int(value) if isinstance(value, int | float) else 0
+    def _numbers(self, key: str) -> list[int]:
+        value = self.values.get(f"{self.architecture}.{key}")
+        return [n for n in (value if isinstance(value, list) else [value]) if isinstance(n, int) and n >= 0]
 
 
 def read(path: Path) -> Header:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import aiohttp
@@ -115,9 +116,7 @@ async def crash(window: Window, uri: str, offset: int) -> None:
     await asked
 
 
-async def test_a_model_that_crashes_twice_while_it_answers(
-    new_window: NewWindow, home: Path, slow_model: Path
-) -> None:
+async def test_a_model_that_crashes_twice_while_it_answers(new_window: NewWindow, home: Path, slow_model: Path) -> None:
     """Once may happen: it is started again.  Twice is its fault, and both windows that are open go on without it."""
     choose(home, slow_model)
     first, second = await new_window(), await new_window()
@@ -146,12 +145,16 @@ async def is_idle(engine: Endpoint) -> None:
             await asyncio.sleep(0.05)
 
 
+def kill(engine: Endpoint) -> None:
+    """End it as `kill -9` does."""
+    os.kill(engine.pid, signal.SIGKILL)
+
+
 async def test_engines_that_are_stopped_are_no_crashes(new_window: NewWindow, home: Path, slow_model: Path) -> None:
     """`fimble engine stop`, as often as one likes, and a kill while nothing is computed put no model aside."""
     choose(home, slow_model)
     window = await new_window()
-    endings = [launch.stop, launch.stop, *[lambda found: os.kill(found.pid, signal.SIGKILL)] * 2]
-    for number, ending in enumerate(endings):
+    for number, ending in enumerate((launch.stop, launch.stop, kill, kill)):
         await model_answers(window, f"before{number}.py")
         (engine,) = launch.running_engines(paths.runtime_dir())
         await is_idle(engine)
@@ -231,35 +234,42 @@ async def test_a_limit_of_address_space(
 
 
 GROUP = Path("/sys/fs/cgroup/memory/fimble-test")
-CAN_LIMIT = sys.platform == "linux" and os.access(GROUP.parent, os.W_OK)
 
 
-@pytest.mark.skipif(not CAN_LIMIT, reason="needs a memory cgroup (v1) that can be written to")
+@pytest.fixture
+def small_group(home: Path) -> Iterator[Path]:
+    """A memory cgroup (v1) of 200 MB, in which nobody is yet."""
+    GROUP.mkdir()
+    (GROUP / "memory.limit_in_bytes").write_text(str(200_000_000))
+    yield GROUP
+    for found in launch.running_engines(paths.runtime_dir()):
+        launch.stop(found)
+    for _ in range(100):  # until the kernel has buried the last process of the group
+        with contextlib.suppress(OSError):
+            GROUP.rmdir()
+            break
+        time.sleep(0.05)
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or not os.access(GROUP.parent, os.W_OK),
+    reason="needs memory cgroups (v1) that can be written to",
+)
 async def test_the_systems_killer(
-    new_window: NewWindow, home: Path, slow_model: Path, patch_processes: Callable[[str], None]
+    new_window: NewWindow, home: Path, slow_model: Path, small_group: Path, patch_processes: Callable[[str], None]
 ) -> None:
     """Linux ends an engine for want of memory while it loads a model: once is enough, and memory is named."""
     patch_processes(
         "import sys, os\n"
         f"if 'fimble.engine.server' in sys.orig_argv and {str(slow_model)!r} in sys.orig_argv[-2]:\n"
-        f"    open('{GROUP}/cgroup.procs', 'w').write(str(os.getpid()))\n"
-        "    from fimble.engine import capacity\n"
-        "    capacity.memory.available = lambda: (1 << 40, 'nothing')\n"
+        f"    open('{small_group}/cgroup.procs', 'w').write(str(os.getpid()))\n"
+        "    from fimble import memory\n"
+        "    memory.available = lambda: memory.Available(1 << 40, 'nothing')\n"
     )
-    GROUP.mkdir()
-    try:
-        (GROUP / "memory.limit_in_bytes").write_text(str(200_000_000))
-        file = choose(home, slow_model)
-        file.write_text(file.read_text() + "[engine]\nmmap = false\n")
-        window = await new_window()
-        await model_answers(window, "a.py")
-    finally:
-        for _ in range(100):  # until the kernel has buried the last process of the group
-            try:
-                GROUP.rmdir()
-                break
-            except OSError:
-                time.sleep(0.05)
+    file = choose(home, slow_model)
+    file.write_text(file.read_text() + "[engine]\nmmap = false\n")
+    window = await new_window()
+    await model_answers(window, "a.py")
     (line,) = window.messages
     assert f"Memory ran out for {slow_model.name}." in line
     (aside,) = history.put_aside().values()

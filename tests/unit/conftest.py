@@ -9,7 +9,6 @@ from typing import Any
 
 import hypothesis
 import pytest
-
 from models import write_variant
 
 from fimble import catalog

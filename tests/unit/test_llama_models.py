@@ -216,7 +216,9 @@ def test_good_weights_pass_and_leave_the_cache_empty(model: Model, new_context: 
     assert context.length(0) == 0
 
 
-def test_a_model_that_makes_llama_cpp_abort_crashes_nobody_else(new_gguf: NewGguf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_makes_llama_cpp_abort_crashes_nobody_else(
+    new_gguf: NewGguf, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where llama.cpp ends the whole process, only the trying process dies, and its last words are told."""
     monkeypatch.delenv("GGML_NO_BACKTRACE", raising=False)
     path = new_gguf(replace={"llama.attention.layer_norm_rms_epsilon": -1.0})

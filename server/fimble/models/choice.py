@@ -60,10 +60,13 @@ def find(setting: str) -> Choice | ModelError:
     """The model that the settings name, whether it may be used or not; or why there is none."""
     try:
         path = catalog.resolve(setting)
+        str(path).encode("utf-8")
         setting = "" if path == catalog.resolve("") else setting
         return Choice(setting, path, quick_digest(path))
     except ModelError as failure:
         return failure
+    except UnicodeEncodeError:
+        return ModelNotFound(f"The path {setting!r} is not UTF-8.", "Rename the file or its folder.")
     except OSError as failure:
         return ModelNotFound(f"The model cannot be read: {failure}.", "Check `model` in your settings.")
 
