@@ -150,11 +150,14 @@ def kill(engine: Endpoint) -> None:
     os.kill(engine.pid, signal.SIGKILL)
 
 
-async def test_engines_that_are_stopped_are_no_crashes(new_window: NewWindow, home: Path, slow_model: Path) -> None:
+async def test_engines_that_are_stopped_are_no_crashes(new_window: NewWindow, home: Path) -> None:
     """`fimble engine stop`, as often as one likes, and a kill while nothing is computed put no model aside."""
-    choose(home, slow_model)
+    model = home / "mine.gguf"
+    model.write_bytes(BUNDLED_MODEL.read_bytes() + b"\0")
+    choose(home, model)
     window = await new_window()
-    for number, ending in enumerate((launch.stop, launch.stop, kill, kill)):
+    endings: list[Callable[[Endpoint], object]] = [launch.stop, launch.stop, kill, kill]
+    for number, ending in enumerate(endings):
         await model_answers(window, f"before{number}.py")
         (engine,) = launch.running_engines(paths.runtime_dir())
         await is_idle(engine)
@@ -164,7 +167,7 @@ async def test_engines_that_are_stopped_are_no_crashes(new_window: NewWindow, ho
                 await asyncio.sleep(0.02)
     await model_answers(window, "after.py")
     assert window.messages == []
-    assert engines() == [str(slow_model)]
+    assert engines() == [str(model)]
     assert history.put_aside() == {}
 
 
@@ -238,9 +241,9 @@ GROUP = Path("/sys/fs/cgroup/memory/fimble-test")
 
 @pytest.fixture
 def small_group(home: Path) -> Iterator[Path]:
-    """A memory cgroup (v1) of 200 MB, in which nobody is yet."""
+    """A memory cgroup (v1) of 140 MB, of which Python and llama.cpp take 90, in which nobody is yet."""
     GROUP.mkdir()
-    (GROUP / "memory.limit_in_bytes").write_text(str(200_000_000))
+    (GROUP / "memory.limit_in_bytes").write_text(str(140_000_000))
     yield GROUP
     for found in launch.running_engines(paths.runtime_dir()):
         launch.stop(found)
@@ -267,7 +270,7 @@ async def test_the_systems_killer(
         "    memory.available = lambda: memory.Available(1 << 40, 'nothing')\n"
     )
     file = choose(home, slow_model)
-    file.write_text(file.read_text() + "[engine]\nmmap = false\n")
+    file.write_text(file.read_text() + "[engine]\nmmap = false\ncontext_tokens = 8192\n")
     window = await new_window()
     await model_answers(window, "a.py")
     (line,) = window.messages

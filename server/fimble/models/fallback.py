@@ -56,17 +56,22 @@ class Fallback:
         await asyncio.to_thread(self._note_worked, launcher)
 
     def _choose(self) -> Launcher:
-        # Whoever cleared one (`fimble models use`) wants it to be tried.
-        kept = {one.digest for one in history.load().aside}
-        self._aside = {digest: one for digest, one in self._aside.items() if digest in kept or not one[1]}
+        self._forget_mended()
         choice = choose(self._config.model, {digest: entry for digest, (entry, _) in self._aside.items()})
         self._kills = memory.oom_kills()
         is_other = self.choice is None or (self.choice.path, self.choice.digest) != (choice.path, choice.digest)
         if self._launcher is None or is_other:
-            self._launcher = Launcher(settings_for(choice.path, self._config.engine))
+            self._launcher = _launcher_of(choice, self._config)
             self._crashed = set()
         self.choice = choice
         return self._launcher
+
+    def _forget_mended(self) -> None:
+        """Try again what somebody has cleared (`fimble models use`), or whose file was written anew."""
+        kept = {one.digest for one in history.load().aside}
+        for digest, (entry, is_shared) in list(self._aside.items()):
+            if (is_shared and digest not in kept) or history.was_written_anew(entry):
+                del self._aside[digest]
 
     def _judge(self, launcher: Launcher, pid: int, is_loading: bool) -> None:
         name = Path(launcher.settings.model_path).name
@@ -104,3 +109,10 @@ class Fallback:
             return
         measured = next((one for one in known if one.digest == choice.digest), None)
         history.note_worked(measured or Worked(setting=choice.setting, path=str(choice.path), digest=choice.digest))
+
+
+def _launcher_of(choice: Choice, config: Config) -> Launcher:
+    try:
+        return Launcher(settings_for(choice.path, config.engine))
+    except OSError as failure:
+        raise ModelNotFound(f"The model cannot be read: {failure}.", "Check `model` in your settings.") from None

@@ -124,14 +124,14 @@ def last_good(besides: frozenset[str] = frozenset()) -> Worked | None:
 
 def put_aside() -> dict[str, Aside]:
     """The models that are put aside now, by the path of their file; those whose file has changed are not."""
-    return {one.path: one for one in load().aside if is_unchanged(one) and _mtime_ns(Path(one.path)) == one.mtime_ns}
+    return {one.path: one for one in load().aside if is_unchanged(one) and not was_written_anew(one)}
 
 
 def aside(digest: str) -> Aside | None:
     """Why the model with this digest is put aside; None if it may be used."""
     for one in load().aside:
         has_room = one.needed_bytes and available().n_bytes >= one.needed_bytes
-        if one.digest == digest and not has_room and _mtime_ns(Path(one.path)) in (0, one.mtime_ns):
+        if one.digest == digest and not has_room and not was_written_anew(one):
             return one
     return None
 
@@ -203,6 +203,11 @@ def is_unchanged(model: Worked | Aside) -> bool:
     with contextlib.suppress(OSError):
         return quick_digest(Path(model.path)) == model.digest
     return False
+
+
+def was_written_anew(entry: Aside) -> bool:
+    """Whether its file was written since it was put aside."""
+    return _mtime_ns(Path(entry.path)) not in (0, entry.mtime_ns)
 
 
 def _mtime_ns(path: Path) -> int:
