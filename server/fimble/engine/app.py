@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from fimble import __version__
 from fimble.engine import metrics
+from fimble.engine.failures import error_body
 from fimble.engine.job import Job
 from fimble.engine.outbox import Outbox
 from fimble.engine.prompt import account
@@ -32,7 +33,6 @@ from fimble.engine.wire import (
     InfillRequest,
     OpenAIRequest,
     Props,
-    error_body,
 )
 from fimble.errors import EngineOverloaded, FimbleError
 

@@ -24,6 +24,7 @@ import psutil
 
 from fimble import memory
 from fimble.engine.capacity import TOO_LARGE_FIX, check_room, how_many_sequences
+from fimble.engine.failures import error_body
 from fimble.engine.generator import CHUNK_TOKENS
 from fimble.engine.llama import Context, Decoded, Model, Part, can_use_gpu, sequence_bytes
 from fimble.engine.probe import describe
@@ -31,7 +32,7 @@ from fimble.engine.prompt import render_infill
 from fimble.engine.sampling import log_probabilities
 from fimble.engine.scheduler import check_finite
 from fimble.engine.tuner import Tuner
-from fimble.engine.wire import EngineSettings, InfillRequest, Trial, Tuning, error_body
+from fimble.engine.wire import EngineSettings, InfillRequest, Trial, Tuning
 from fimble.errors import ModelCorrupt, ModelError, ModelNoFim, ModelTooLarge
 
 

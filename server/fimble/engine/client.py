@@ -10,14 +10,16 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import aiohttp
 import msgspec
 
 from fimble.engine.endpoint import Endpoint
+from fimble.engine.failures import as_error
 from fimble.engine.launch import Launcher
-from fimble.engine.wire import Chunk, ErrorAnswer, Health, InfillRequest, PromptPart, Props, as_error
+from fimble.engine.watch import ModelWatch
+from fimble.engine.wire import Chunk, ErrorAnswer, Health, InfillRequest, PromptPart, Props
 from fimble.errors import EngineCrashed, EngineError, EngineOverloaded, EngineUnreachable, FimbleError, ModelError
 
 T = TypeVar("T")
@@ -34,22 +36,6 @@ _START_TIMEOUT_S = 300.0
 
 _POLL_S = 0.02
 _LOOK_TIMEOUT_S = 5.0
-
-
-class ModelWatch(Protocol):
-    """Chooses the model before each start of an engine, and hears what became of it (models/fallback.py)."""
-
-    async def choose(self) -> Launcher:
-        """What to start now.  Raises ModelError if there is nothing."""
-
-    async def crashed(self, launcher: Launcher, pid: int, *, is_loading: bool) -> None:
-        """The engine *pid* went away."""
-
-    async def refused(self, launcher: Launcher, failure: ModelError) -> None:
-        """An engine says that the model of *launcher* cannot be used."""
-
-    async def works(self, launcher: Launcher) -> None:
-        """An engine has loaded the model of *launcher*."""
 
 
 class EngineClient:

@@ -19,7 +19,8 @@ import psutil
 from fimble import background, memory, paths
 from fimble.engine import endpoint
 from fimble.engine.endpoint import Endpoint, settings_key
-from fimble.engine.wire import NO_MEMORY, EngineSettings, Probe, Trial, as_error
+from fimble.engine.failures import NO_MEMORY, as_error
+from fimble.engine.wire import EngineSettings, Probe, Trial
 from fimble.errors import ModelCrashes, ModelError, ModelNotFound, ModelTooLarge
 from fimble.settings import EngineConfig
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import msgspec
 
+from fimble.engine.failures import error_body
 from fimble.engine.llama import Context, Model, can_use_gpu, system_info
 from fimble.engine.scheduler import check_finite
-from fimble.engine.wire import Probe, error_body
+from fimble.engine.wire import Probe
 from fimble.errors import ModelError
 
 

@@ -139,11 +139,13 @@ class Session:
 
     async def _new_engine(self) -> EngineClient | None:
         from fimble.engine.client import EngineClient
+        from fimble.engine.launch import settings_for
         from fimble.models.fallback import Fallback
 
-        self._models = Fallback(self.config, self.tell_once)
+        engine = self.config.engine
+        self._models = Fallback(self.config.model, lambda model: settings_for(model, engine), self.tell_once)
         try:
-            return EngineClient(await self._models.choose(), self._on_progress, self._models)
+            return EngineClient(await self._models.choose(), self._on_progress, watch=self._models)
         except FimbleError as failure:
             self.report(failure)
         except OSError as failure:

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fimble import memory
-from fimble.engine.launch import Launcher, is_out_of_memory, settings_for
+from fimble.engine.launch import Launcher, is_out_of_memory
+from fimble.engine.wire import EngineSettings
 from fimble.errors import ModelCrashes, ModelError, ModelNotFound, ModelTooLarge
 from fimble.models import history
 from fimble.models.choice import Choice, choose
 from fimble.models.history import Aside, Worked
-from fimble.settings import Config
 
 _log = logging.getLogger("fimble.models")
 
@@ -21,14 +21,18 @@ _log = logging.getLogger("fimble.models")
 class Fallback:
     """Chooses the model of one window, and judges it by what its engine does (`engine.client.ModelWatch`).
 
-    *tell* shows a sentence to the person; it is told each time that something else than the settings' model is
-    chosen, in the same words.  Belongs to one event loop.
+    *setting* is what the settings say, *settings_of* what the engine for a model's file is told.  *tell* shows a
+    sentence to the person; it hears each time that another model than the settings' is chosen, in the same words.
+    Belongs to one event loop.
     """
 
-    def __init__(self, config: Config, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, setting: str, settings_of: Callable[[Path], EngineSettings], tell: Callable[[str], None]
+    ) -> None:
         self.choice: Choice | None = None
         """What is used; None until something was chosen."""
-        self._config = config
+        self._setting = setting
+        self._settings_of = settings_of
         self._tell = tell
         # What this window has put aside; True: the others know.
         self._aside: dict[str, tuple[Aside, bool]] = {}
@@ -38,10 +42,15 @@ class Fallback:
 
     async def choose(self) -> Launcher:
         """What to start an engine with now.  Raises ModelError if there is nothing at all."""
-        launcher = await asyncio.to_thread(self._choose)
-        if self.choice and self.choice.sentence:
-            self._tell(self.choice.sentence)
-        return launcher
+        choice = await asyncio.to_thread(self._choose)
+        before = self.choice
+        if self._launcher is None or before is None or (before.path, before.digest) != (choice.path, choice.digest):
+            self._launcher = self._launcher_of(choice)
+            self._crashed = set()
+        self.choice = choice
+        if choice.sentence:
+            self._tell(choice.sentence)
+        return self._launcher
 
     async def crashed(self, launcher: Launcher, pid: int, *, is_loading: bool) -> None:
         """The engine *pid* went away; if it crashed, and not for the first time, its model is put aside."""
@@ -55,16 +64,16 @@ class Fallback:
         """An engine has loaded the model of *launcher*: it is one to go back to."""
         await asyncio.to_thread(self._note_worked, launcher)
 
-    def _choose(self) -> Launcher:
+    def _choose(self) -> Choice:
         self._forget_mended()
-        choice = choose(self._config.model, {digest: entry for digest, (entry, _) in self._aside.items()})
         self._kills = memory.oom_kills()
-        is_other = self.choice is None or (self.choice.path, self.choice.digest) != (choice.path, choice.digest)
-        if self._launcher is None or is_other:
-            self._launcher = _launcher_of(choice, self._config)
-            self._crashed = set()
-        self.choice = choice
-        return self._launcher
+        return choose(self._setting, {digest: entry for digest, (entry, _) in self._aside.items()})
+
+    def _launcher_of(self, choice: Choice) -> Launcher:
+        try:
+            return Launcher(self._settings_of(choice.path))
+        except OSError as failure:
+            raise ModelNotFound(f"The model cannot be read: {failure}.", "Check `model` in your settings.") from None
 
     def _forget_mended(self) -> None:
         """Try again what somebody has cleared (`fimble models use`), or whose file was written anew."""
@@ -109,10 +118,3 @@ class Fallback:
             return
         measured = next((one for one in known if one.digest == choice.digest), None)
         history.note_worked(measured or Worked(setting=choice.setting, path=str(choice.path), digest=choice.digest))
-
-
-def _launcher_of(choice: Choice, config: Config) -> Launcher:
-    try:
-        return Launcher(settings_for(choice.path, config.engine))
-    except OSError as failure:
-        raise ModelNotFound(f"The model cannot be read: {failure}.", "Check `model` in your settings.") from None

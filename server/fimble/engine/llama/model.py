@@ -11,8 +11,8 @@ from typing import Any
 
 import llama_cpp.llama_cpp as llama
 
+from fimble.engine.failures import NO_MEMORY
 from fimble.engine.llama.vocab import Vocab
-from fimble.engine.wire import NO_MEMORY
 from fimble.errors import ModelCorrupt, ModelError, ModelNoFim, ModelNotFound, ModelTooLarge
 
 _GGUF_MAGIC = b"GGUF"
