@@ -33,7 +33,7 @@ from fimble.engine.sampling import log_probabilities
 from fimble.engine.scheduler import check_finite
 from fimble.engine.tuner import Tuner
 from fimble.engine.wire import EngineSettings, InfillRequest, Trial, Tuning
-from fimble.errors import ModelCorrupt, ModelError, ModelNoFim, ModelTooLarge
+from fimble.errors import EngineError, ModelCorrupt, ModelError, ModelNoFim, ModelTooLarge
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +103,9 @@ def main(argv: list[str]) -> int:
         check(Path(settings.model_path).name, trial)
     except ModelError as failure:
         trial = Trial(error=error_body(failure, 1))
+    except EngineError as failure:
+        broken = ModelCorrupt(f"{settings.model_path} cannot be computed with: {failure.message}", "Download it again.")
+        trial = Trial(error=error_body(broken, 1))
     except MemoryError:
         too_large = ModelTooLarge(f"There is not enough memory for {settings.model_path}.", TOO_LARGE_FIX)
         trial = Trial(error=error_body(too_large, 1))
@@ -131,10 +134,10 @@ def run(settings: EngineSettings) -> Trial:
 def check(name: str, trial: Trial) -> None:
     """Refuse a model that does not fill in.  Three things, each of all prompts together:
 
-    the true middles are likelier than any text (random weights: about as likely, or less); they are likelier with
-    what follows them than with what follows elsewhere (else the suffix is not understood, or the family is asked in the
-    wrong order); and where they end, ending is a likely choice (a model whose tokens exist but were never trained
-    writes on).  Raises ModelNoFim.
+    the true middles are likelier than a guess among all tokens (random weights: about as likely, or less); they are
+    likelier with what follows them than with what follows elsewhere (else the suffix is not understood, or the family
+    is asked in the wrong order); and where they end, ending is a likely choice (a model whose tokens exist but were
+    never trained writes on).  Raises ModelNoFim.
     """
     why = ""
     if not trial.right_logprob > trial.guess_logprob:
@@ -233,7 +236,7 @@ def _evaluate(context: Context, tokens: tuple[int, ...], start: int) -> None:
 
 
 def _write(model: Model, context: Context, trial: Trial) -> None:
-    """Let it fill every gap: text must come, and not one token for ever; how fast it comes is timed."""
+    """Let it fill some gaps: text must come, and not one token for ever; how fast it comes is timed."""
     answers, seconds = list[list[int]](), list[float]()
     for gap in GAPS[:3]:
         tokens, _ = _prompt(model, gap, gap.suffix, "")

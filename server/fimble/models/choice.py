@@ -73,7 +73,9 @@ def find(setting: str) -> Choice | ModelError:
 
 def _instead(setting: str, failure: ModelError, also_aside: Mapping[str, Aside]) -> Choice:
     good = history.last_good(frozenset(also_aside))
-    found = Choice(good.setting, Path(good.path), good.digest) if good else find("")
+    found = find(good.setting if good else "")
+    if good and (isinstance(found, ModelError) or str(found.path) != good.path):
+        found = Choice(good.setting, Path(good.path), good.digest)  # the name means another file now
     if isinstance(found, ModelError):
         raise failure
     return Choice(found.setting, found.path, found.digest, wanted=setting, failure=failure)

@@ -70,7 +70,7 @@ def use(name: str, *, anyway: bool = False) -> Used:
     if trial:
         history.note_worked(
             Worked(
-                setting=setting,
+                setting="" if path == catalog.resolve("") else setting,
                 path=str(path),
                 digest=digest,
                 prompt_tokens_per_s=round(trial.prompt_tokens_per_s, 1),
