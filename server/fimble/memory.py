@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -91,3 +92,23 @@ def _address_space() -> Iterator[int]:
 def oom_kills() -> int:
     """How many processes Linux has killed for want of memory since it started, cgroups' limits included; else 0."""
     return _counters(_EVENTS).get("oom_kill", 0)
+
+
+def limit(n_bytes: int) -> None:
+    """Let this process take no more than so much address space beside what it has, where a system can limit it."""
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource  # not on Windows
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+        most = int(psutil.Process().memory_info().vms) + n_bytes
+        if soft == resource.RLIM_INFINITY or most < soft:
+            resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+
+
+def peak_bytes() -> int:
+    """The most that this process had in memory (getrusage(2): kilobytes on Linux, bytes on macOS); 0 if unknown."""
+    with contextlib.suppress(ImportError):
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return int(getattr(psutil.Process().memory_info(), "peak_wset", 0))  # Windows

@@ -75,3 +75,22 @@ def test_a_limit_of_address_space_counts() -> None:
     here = memory.available()
     assert here.n_bytes > 100_000_000
     assert "ulimit" not in here.limit
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux enforces a limit of address space")
+def test_a_process_can_limit_itself() -> None:
+    """What is over the limit is an error in this process, not the machine's trouble; a stricter limit stays."""
+    script = (
+        "import resource\n"
+        "from fimble import memory\n"
+        "memory.limit(100_000_000)\n"
+        "strict = resource.getrlimit(resource.RLIMIT_AS)\n"
+        "memory.limit(1 << 40)\n"
+        "assert resource.getrlimit(resource.RLIMIT_AS) == strict\n"
+        "bytearray(50_000_000)\n"
+        "print(memory.peak_bytes())\n"
+        "bytearray(200_000_000)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False, text=True, timeout=30)
+    assert done.stderr.strip().endswith("MemoryError")
+    assert int(done.stdout) > 50_000_000

@@ -9,7 +9,6 @@ weights do not (`check`).  It says nothing about how good the model is.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import sys
 from collections.abc import Iterator
@@ -20,7 +19,6 @@ from time import perf_counter
 import msgspec
 import numpy as np
 import numpy.typing as npt
-import psutil
 
 from fimble import memory
 from fimble.engine.capacity import TOO_LARGE_FIX, check_room, how_many_sequences
@@ -117,17 +115,15 @@ def run(settings: EngineSettings) -> Trial:
     """Use the model.  Raises the ModelError of what cannot be loaded, or writes nonsense."""
     began = perf_counter()
     check_room(settings)
-    _limit_memory(Path(settings.model_path).stat().st_size)
+    if not can_use_gpu():  # its drivers reserve address space by the hundred gigabytes
+        # Let this process fail rather than the machine.  Of address space, a mapped file has its size for free.
+        memory.limit(memory.available().n_bytes + Path(settings.model_path).stat().st_size)
     model = Model(Path(settings.model_path), mmap=settings.mmap, mlock=settings.mlock, gpu_layers=settings.gpu_layers)
-    tuner = Tuner(settings, lambda: False)
-    tuner.go_on()
-    context = _open(model, settings, tuner.begin(model))
-    check_finite(model, context)
+    trying = _Trying(model, settings)
     trial = Trial(probe=describe(model), load_s=perf_counter() - began)
-    for step in (_fill_gaps, _write, _read):
-        tuner.adapt(context)  # on a busy machine fewer threads are faster
-        step(model, context, trial)
-    trial.memory_bytes = int(getattr(psutil.Process().memory_info(), "peak_wset", 0)) or _peak_bytes()
+    for step in (trying.fill_gaps, trying.write, trying.read):
+        step(trial)
+    trial.memory_bytes = memory.peak_bytes()
     return trial
 
 
@@ -154,19 +150,6 @@ def check(name: str, trial: Trial) -> None:
         )
 
 
-def _limit_memory(file_bytes: int) -> None:
-    """Let this process fail rather than the machine: by address space, of which a mapped file has its size for free."""
-    if can_use_gpu():
-        return  # drivers reserve address space by the hundred gigabytes
-    with contextlib.suppress(ImportError, OSError, ValueError):
-        import resource  # not on Windows
-
-        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-        most = int(psutil.Process().memory_info().vms) + memory.available().n_bytes + file_bytes
-        if soft == resource.RLIM_INFINITY or most < soft:
-            resource.setrlimit(resource.RLIMIT_AS, (most, hard))
-
-
 def _open(model: Model, settings: EngineSettings, threads: Tuning) -> Context:
     """A context as large as the engine's: whether there is memory for it is part of the question."""
     n_ctx = min(settings.context_tokens, model.n_ctx_train or settings.context_tokens)
@@ -182,82 +165,103 @@ def _open(model: Model, settings: EngineSettings, threads: Tuning) -> Context:
     )
 
 
-def _fill_gaps(model: Model, context: Context, trial: Trial) -> None:
-    right, wrong, ends = list[float](), list[float](), list[float]()
-    for gap, other in zip(GAPS, (*GAPS[1:], GAPS[0]), strict=True):
-        right += _logprobs(model, context, gap, gap.suffix)
-        ends.append(_end_probability(model, context))
-        wrong += _logprobs(model, context, gap, other.suffix)
-    trial.right_logprob, trial.wrong_logprob = float(np.mean(right)), float(np.mean(wrong))
-    trial.guess_logprob = -float(np.log(model.vocab.size))
-    trial.end_probability = float(np.mean(ends))
+class _Trying:
+    """A model in use, with as many threads as suit what else the machine does."""
 
+    def __init__(self, model: Model, settings: EngineSettings) -> None:
+        self._tuner = Tuner(settings, lambda: False)
+        self._tuner.go_on()
+        self._model = model
+        self._context = _open(model, settings, self._tuner.begin(model))
+        check_finite(model, self._context)
 
-def _logprobs(model: Model, context: Context, gap: Gap, suffix: str) -> Iterator[float]:
-    """Of each token of the true middle, with *suffix* behind it.  Afterwards the context stands behind the middle."""
-    tokens, n_middle = _prompt(model, gap, suffix, gap.middle)
-    at = len(tokens) - n_middle
-    _evaluate(context, tokens[:at], 0)
-    yield float(_log_probabilities(model, context)[tokens[at]])
-    context.decode_together((Part(tokens[at:], 0, at, outputs=n_middle),))
-    for row, token in enumerate(tokens[at + 1 :]):
-        yield float(_log_probabilities(model, context, row)[token])
+    def fill_gaps(self, trial: Trial) -> None:
+        """How likely the true middles are, with their own suffix and with another, and the end behind them."""
+        right, wrong, ends = list[float](), list[float](), list[float]()
+        for gap, other in zip(GAPS, (*GAPS[1:], GAPS[0]), strict=True):
+            right += self._logprobs(gap, gap.suffix)
+            ends.append(self._end_probability())
+            wrong += self._logprobs(gap, other.suffix)
+        trial.right_logprob, trial.wrong_logprob = float(np.mean(right)), float(np.mean(wrong))
+        trial.guess_logprob = -float(np.log(self._model.vocab.size))
+        trial.end_probability = float(np.mean(ends))
 
+    def write(self, trial: Trial) -> None:
+        """Let it fill some gaps: text must come, and not one token for ever; how fast it comes is timed."""
+        answers, seconds = list[list[int]](), list[float]()
+        for gap in GAPS[:3]:
+            tokens, _ = self._prompt(gap, gap.suffix, "")
+            self._evaluate(tokens, 0)
+            answer = list[int]()
+            for at in itertools.count(len(tokens)):
+                token = int(np.argmax(self._log_probabilities()))
+                if self._model.vocab.is_end(token) or len(answer) == _WRITTEN_TOKENS:
+                    break
+                answer.append(token)
+                began = perf_counter()
+                self._evaluate((token,), at)
+                self._context.logits()  # waits for a GPU
+                seconds.append(perf_counter() - began)
+            answers.append(answer)
+        # The fastest, as the engine's tuner has it: what another program delays says nothing about the model.
+        trial.decode_tokens_per_s = 1 / min(seconds) if seconds else 0.0
+        if all(_is_nonsense(self._model, answer) for answer in answers):
+            raise ModelCorrupt(
+                f"{self._model.path.name} writes nothing that can be read.",
+                "Download it again, or choose another model.",
+            )
 
-def _prompt(model: Model, gap: Gap, suffix: str, typed: str) -> tuple[tuple[int, ...], int]:
-    """The prompt's tokens, and how many of them are *typed*."""
-    request = InfillRequest(input_prefix=gap.prefix, input_suffix=suffix, prompt=typed, filename=gap.filename)
-    prompt = render_infill(request, model.vocab, model.fim, _CONTEXT_TOKENS)
-    return prompt.tokens, prompt.typed
-
-
-def _end_probability(model: Model, context: Context) -> float:
-    found = _log_probabilities(model, context)
-    likeliest = np.argsort(found)[-_LOOKED_AT:]
-    return float(sum(np.exp(found[token]) for token in likeliest if model.vocab.is_end(int(token))))
-
-
-def _log_probabilities(model: Model, context: Context, row: int = -1) -> npt.NDArray[np.float32]:
-    logits = context.logits(row)
-    if not np.isfinite(logits).all():
-        raise ModelCorrupt(
-            f"{model.path} is damaged: its weights give numbers that are not finite.", "Download it again."
-        )
-    return log_probabilities(logits)
-
-
-def _evaluate(context: Context, tokens: tuple[int, ...], start: int) -> None:
-    """Decode *tokens* from position *start* of the first sequence; 0 begins anew."""
-    if start == 0:
-        context.clear(0)
-    for at in range(0, len(tokens), CHUNK_TOKENS):
-        if context.decode(tokens[at : at + CHUNK_TOKENS], 0, start + at) is not Decoded.OK:
-            raise ModelTooLarge("The context has no room for a short prompt.", "Raise engine.context_tokens.")
-
-
-def _write(model: Model, context: Context, trial: Trial) -> None:
-    """Let it fill some gaps: text must come, and not one token for ever; how fast it comes is timed."""
-    answers, seconds = list[list[int]](), list[float]()
-    for gap in GAPS[:3]:
-        tokens, _ = _prompt(model, gap, gap.suffix, "")
-        _evaluate(context, tokens, 0)
-        answer = list[int]()
-        for at in itertools.count(len(tokens)):
-            token = int(np.argmax(_log_probabilities(model, context)))
-            if model.vocab.is_end(token) or len(answer) == _WRITTEN_TOKENS:
+    def read(self, trial: Trial) -> None:
+        """Time the reading of a prompt."""
+        text = "".join(gap.prefix + gap.middle + gap.suffix for gap in GAPS)
+        tokens = self._model.vocab.tokenize(text)[:CHUNK_TOKENS]
+        self._context.clear(0)
+        began, seconds = perf_counter(), list[float]()
+        for at in range(0, _READ_TOKENS, len(tokens)):
+            before = perf_counter()
+            if before - began > _READ_S or self._context.decode(tokens, 0, at) is not Decoded.OK:
                 break
-            answer.append(token)
-            began = perf_counter()
-            _evaluate(context, (token,), at)
-            context.logits()  # waits for a GPU
-            seconds.append(perf_counter() - began)
-        answers.append(answer)
-    # The fastest, as the engine's tuner has it: what another program delays says nothing about the model.
-    trial.decode_tokens_per_s = 1 / min(seconds) if seconds else 0.0
-    if all(_is_nonsense(model, answer) for answer in answers):
-        raise ModelCorrupt(
-            f"{model.path.name} writes nothing that can be read.", "Download it again, or choose another model."
-        )
+            self._context.logits()
+            seconds.append(perf_counter() - before)
+        trial.prompt_tokens_per_s = len(tokens) / min(seconds) if seconds else 0.0
+
+    def _logprobs(self, gap: Gap, suffix: str) -> Iterator[float]:
+        """Of each token of the true middle, with *suffix* behind it.  Then the context stands behind the middle."""
+        tokens, n_middle = self._prompt(gap, suffix, gap.middle)
+        at = len(tokens) - n_middle
+        self._evaluate(tokens[:at], 0)
+        yield float(self._log_probabilities()[tokens[at]])
+        self._context.decode_together((Part(tokens[at:], 0, at, outputs=n_middle),))
+        for row, token in enumerate(tokens[at + 1 :]):
+            yield float(self._log_probabilities(row)[token])
+
+    def _prompt(self, gap: Gap, suffix: str, typed: str) -> tuple[tuple[int, ...], int]:
+        """The prompt's tokens, and how many of them are *typed*."""
+        request = InfillRequest(input_prefix=gap.prefix, input_suffix=suffix, prompt=typed, filename=gap.filename)
+        prompt = render_infill(request, self._model.vocab, self._model.fim, _CONTEXT_TOKENS)
+        return prompt.tokens, prompt.typed
+
+    def _end_probability(self) -> float:
+        found = self._log_probabilities()
+        likeliest = np.argsort(found)[-_LOOKED_AT:]
+        return float(sum(np.exp(found[token]) for token in likeliest if self._model.vocab.is_end(int(token))))
+
+    def _log_probabilities(self, row: int = -1) -> npt.NDArray[np.float32]:
+        logits = self._context.logits(row)
+        if not np.isfinite(logits).all():
+            raise ModelCorrupt(
+                f"{self._model.path} is damaged: its weights give numbers that are not finite.", "Download it again."
+            )
+        return log_probabilities(logits)
+
+    def _evaluate(self, tokens: tuple[int, ...], start: int) -> None:
+        """Decode *tokens* from position *start* on; 0 begins anew."""
+        if start == 0:
+            self._tuner.adapt(self._context)
+            self._context.clear(0)
+        for at in range(0, len(tokens), CHUNK_TOKENS):
+            if self._context.decode(tokens[at : at + CHUNK_TOKENS], 0, start + at) is not Decoded.OK:
+                raise ModelTooLarge("The context has no room for a short prompt.", "Raise engine.context_tokens.")
 
 
 def _is_nonsense(model: Model, answer: list[int]) -> bool:
@@ -270,30 +274,6 @@ def _is_nonsense(model: Model, answer: list[int]) -> bool:
     except UnicodeDecodeError as failure:
         return failure.reason != "unexpected end of data"
     return False
-
-
-def _read(model: Model, context: Context, trial: Trial) -> None:
-    """Time the reading of a prompt."""
-    text = "".join(gap.prefix + gap.middle + gap.suffix for gap in GAPS)
-    tokens = model.vocab.tokenize(text)[:CHUNK_TOKENS]
-    context.clear(1)
-    began, seconds = perf_counter(), list[float]()
-    for at in range(0, _READ_TOKENS - CHUNK_TOKENS, len(tokens)):
-        before = perf_counter()
-        if context.decode(tokens, 1, at) is not Decoded.OK or before - began > _READ_S:
-            break
-        context.logits()
-        seconds.append(perf_counter() - before)
-    trial.prompt_tokens_per_s = len(tokens) / min(seconds) if seconds else 0.0
-
-
-def _peak_bytes() -> int:
-    """The most that this process had in memory (getrusage(2): kilobytes on Linux, bytes on macOS)."""
-    with contextlib.suppress(ImportError):
-        import resource
-
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return 0
 
 
 if __name__ == "__main__":
