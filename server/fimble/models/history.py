@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import filelock
 import msgspec
 
 from fimble import paths
@@ -223,6 +222,8 @@ def _file() -> Path:
 
 def _change(change: Callable[[History], None]) -> bool:
     """Apply *change* to the file; where it cannot be written, to what is read of it alone."""
+    import filelock  # a window that starts only reads
+
     target = _file()
     try:
         paths.make_private_dir(target.parent)
