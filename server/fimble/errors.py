@@ -6,7 +6,8 @@
     │ ├ ModelNotFound
     │ ├ ModelCorrupt
     │ ├ ModelNoFim
-    │ └ ModelTooLarge
+    │ ├ ModelTooLarge
+    │ └ ModelCrashes
     ├ DownloadError          a model cannot be fetched now; what is installed goes on working
     ├ EngineError            the engine process is the problem; it is restarted with backoff
     │ ├ EngineUnreachable
@@ -58,7 +59,15 @@ class ModelNoFim(ModelError):
 
 
 class ModelTooLarge(ModelError):
-    """There is not enough memory for this model."""
+    """There is not enough memory for this model; *needed_bytes* would be, where that is known."""
+
+    def __init__(self, message: str, fix: str = "", needed_bytes: int = 0) -> None:
+        super().__init__(message, fix)
+        self.needed_bytes = needed_bytes
+
+
+class ModelCrashes(ModelError):
+    """The engine's process ends on this model, again and again."""
 
 
 class DownloadError(FimbleError):
@@ -91,5 +100,5 @@ class NoProject(WorkspaceError):
 
 #: Names that travel over the wire (``error.type`` in an engine's answer) and come back as classes.
 MODEL_ERRORS: dict[str, type[ModelError]] = {
-    cls.__name__: cls for cls in (ModelError, ModelNotFound, ModelCorrupt, ModelNoFim, ModelTooLarge)
+    cls.__name__: cls for cls in (ModelError, ModelNotFound, ModelCorrupt, ModelNoFim, ModelTooLarge, ModelCrashes)
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +47,35 @@ def hub(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 
 
 @pytest.fixture
-def all_likely(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def patch_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Has every Python that is started from now on run some code first, beside what earlier calls gave."""
+    folder = tmp_path / "patches"
+
+    def patch(code: str) -> None:
+        folder.mkdir(exist_ok=True)
+        with (folder / "sitecustomize.py").open("a") as file:  # Python reads this first
+            file.write(code)
+        monkeypatch.setenv("PYTHONPATH", str(folder))
+
+    return patch
+
+
+@pytest.fixture
+def all_likely(patch_processes: Callable[[str], None]) -> None:
     """Lets every window that is started show whatever it finds: what is likely enough is another test's business."""
-    folder = tmp_path / "all likely"
-    folder.mkdir()
-    # Python reads this first.
-    patch = "from fimble.suggest.confidence import Confidence\nConfidence.of = lambda *_: 0.9\n"
-    (folder / "sitecustomize.py").write_text(patch)
-    monkeypatch.setenv("PYTHONPATH", str(folder))
+    patch_processes("from fimble.suggest.confidence import Confidence\nConfidence.of = lambda *_: 0.9\n")
+
+
+@pytest.fixture
+def without_any_model(patch_processes: Callable[[str], None]) -> None:
+    """No window that is started finds a model, not even the bundled one."""
+    patch_processes(
+        "from fimble import catalog\n"
+        "from fimble.errors import ModelNotFound\n"
+        "def gone(model):\n"
+        "    raise ModelNotFound(f'There is no model called {model}.', 'See `fimble models list`.')\n"
+        "catalog.resolve = gone\n"
+    )
 
 
 @pytest.fixture

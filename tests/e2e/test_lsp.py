@@ -256,8 +256,9 @@ async def test_settings_change_while_running(new_window: NewWindow) -> None:
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.usefixtures("without_any_model")
 async def test_without_a_model_the_echo_goes_on(new_window: NewWindow) -> None:
-    """A model that does not exist is said once, with what to do, and copying still works."""
+    """That there is no model at all is said once, with what to do, and copying still works."""
     window = await new_window("--model", "no-such-model")
     uri = window.open("a.py", SOURCE)
     offset = window.type(uri, CURSOR, ECHO_START)

@@ -59,6 +59,7 @@ async def test_a_selection_that_does_not_continue_what_was_typed(new_window: New
     assert item.range == types.Range(start=window.position(uri, start), end=window.position(uri, offset))
 
 
+@pytest.mark.usefixtures("without_any_model")
 async def test_a_selection_that_leads_nowhere_shows_nothing(new_window: NewWindow) -> None:
     """Where nothing follows what is selected, nothing is shown, whatever would be without the menu."""
     window = await new_window("--model", "no-such-model")

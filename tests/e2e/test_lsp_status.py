@@ -7,6 +7,7 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
 from lsprotocol import types
 from window import NewWindow, Window
 
@@ -124,12 +125,23 @@ def change_folders(window: Window, **event: list[types.WorkspaceFolder]) -> None
     window.client.workspace_did_change_workspace_folders(types.DidChangeWorkspaceFoldersParams(event=change))
 
 
-async def test_a_model_that_cannot_be_used_is_an_error(new_window: NewWindow) -> None:
+@pytest.mark.usefixtures("without_any_model")
+async def test_no_model_at_all_is_an_error(new_window: NewWindow) -> None:
     """The sentence says what to do about it."""
     window = await new_window("--model", "no-such-model", status=True)
     error = await until_state(window, "error")
     assert "fimble models list" in str(error["message"])
     assert error["model"] == "no-such-model"
+
+
+async def test_the_model_in_use_is_told_and_why(new_window: NewWindow) -> None:
+    """Where another model stands in, the status is its name, and in a sentence why."""
+    window = await new_window("--model", "no-such-model", status=True)
+    ready = await until_state(window, "ready")
+    assert ready["model"] == "fimble-7m"
+    assert "no-such-model" in str(ready["message"])
+    assert "fimble-7m is used instead" in str(ready["message"])
+    assert len(window.messages) == 1
 
 
 async def test_an_engine_that_was_killed_loads_again(new_window: NewWindow) -> None:

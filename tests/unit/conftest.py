@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-import gguf
 import hypothesis
 import pytest
+from models import write_variant
 
 from fimble import catalog
 from fimble.engine.llama import Context, Model
@@ -56,20 +56,8 @@ def new_gguf(bundled: Path, tmp_path: Path) -> Callable[..., Path]:
     """Makes a copy of the bundled GGUF with some of its metadata left out or replaced."""
 
     def make(drop: Collection[str] = (), replace: Mapping[str, Any] | None = None) -> Path:
-        reader = gguf.GGUFReader(bundled)
         path = tmp_path / "variant.gguf"
-        writer = gguf.GGUFWriter(path, reader.fields["general.architecture"].contents())
-        for name, field in reader.fields.items():
-            if name.startswith("GGUF.") or name == "general.architecture" or name in drop:
-                continue
-            value = (replace or {}).get(name, field.contents())
-            writer.add_key_value(name, value, field.types[0], field.types[1] if len(field.types) > 1 else None)
-        for tensor in reader.tensors:
-            writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
-        writer.close()
+        write_variant(bundled, path, drop, replace)
         return path
 
     return make

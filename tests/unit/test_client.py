@@ -15,7 +15,7 @@ from fimble.engine.client import EngineClient
 from fimble.engine.endpoint import Endpoint
 from fimble.engine.launch import Launcher
 from fimble.engine.wire import Chunk, EngineSettings, InfillRequest
-from fimble.errors import EngineCrashed, EngineError, EngineOverloaded, ModelCorrupt
+from fimble.errors import EngineCrashed, EngineError, EngineOverloaded, ModelCorrupt, ModelError, ModelTooLarge
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -163,6 +163,25 @@ async def test_an_answer_between_crashes_starts_the_count_anew(engine: FakeEngin
             await ask(client)
 
 
+async def test_an_answer_that_was_long_enough_starts_the_count_anew(engine: FakeEngine, client: EngineClient) -> None:
+    """Windows close most answers before their end; that is no less of an answer."""
+
+    async def die_at_every_second(request: web.Request) -> web.StreamResponse:
+        if engine.asked % 2:
+            return await events(request, b'data: {"content":"a"}\n\n', b'data: {"content":"b"}\n\n')
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    engine.infill = die_at_every_second
+    for _ in range(4):
+        answer = client.infill(InfillRequest(input_prefix="x"))
+        assert (await anext(answer)).content == "a"
+        await answer.aclose()
+        with pytest.raises(EngineCrashed, match="while it was answering"):
+            await ask(client)
+
+
 async def test_closing_the_answer_hangs_up(engine: FakeEngine, client: EngineClient) -> None:
     """Who stops listening closes the connection, which is how an engine learns to stop."""
     gone = asyncio.Event()
@@ -266,3 +285,78 @@ async def test_a_stale_address_leads_to_a_new_engine(socket: str) -> None:
     starting.cancel()
     await client.close()
     assert not client.is_ready
+
+
+class Watching:
+    """A watch with a list of launchers, of which the first is in use; a refused one goes if it is not the last."""
+
+    def __init__(self, *launchers: Launcher) -> None:
+        self.launchers = list(launchers)
+        self.heard: list[str] = []
+
+    async def choose(self) -> Launcher:
+        return self.launchers[0]
+
+    async def crashed(self, launcher: Launcher, pid: int, *, is_loading: bool) -> None:
+        self.heard.append(f"{self.launchers.index(launcher)} crashed{' loading' * is_loading}")
+
+    async def refused(self, launcher: Launcher, failure: ModelError) -> None:
+        self.heard.append(f"{self.launchers.index(launcher)} refused: {failure.message}")
+        del self.launchers[: len(self.launchers) - 1]
+
+    async def works(self, launcher: Launcher) -> None:
+        self.heard.append(f"{self.launchers.index(launcher)} works")
+
+
+async def test_a_model_that_is_refused_gives_way_at_once(engine: FakeEngine, socket: str) -> None:
+    """Whoever waits for the engine gets the other one, and hears nothing of the first."""
+    error = {"code": 503, "message": "broken", "type": "ModelCorrupt", "fix": "again"}
+    engine.health_body = ({"status": "error", "error": error}, 503)
+    bad, good = Served(socket), Served(socket)
+    watch = Watching(bad, good)
+    client = EngineClient(bad, watch=watch)
+    refused = watch.refused
+
+    async def mend(launcher: Launcher, failure: ModelError) -> None:
+        await refused(launcher, failure)
+        engine.health_body = ({"status": "ok"}, 200)
+
+    watch.refused = mend  # type: ignore[method-assign]
+    await asyncio.wait_for(client.ensure(), 20)
+    assert client.is_ready
+    assert client.launcher is good
+    await asyncio.sleep(0)
+    assert watch.heard == ["0 refused: broken", "0 works"]
+    await client.close()
+
+
+async def test_a_model_that_is_refused_and_has_no_other_is_an_error(engine: FakeEngine, socket: str) -> None:
+    error = {"code": 503, "message": "broken", "type": "ModelTooLarge", "fix": "again", "needed_bytes": 5}
+    engine.health_body = ({"status": "error", "error": error}, 503)
+    client = EngineClient(only := Served(socket), watch=Watching(only))
+    with pytest.raises(ModelTooLarge, match="broken again") as caught:
+        await asyncio.wait_for(client.ensure(), 20)
+    assert caught.value.needed_bytes == 5
+    await client.close()
+
+
+async def test_a_watch_hears_of_ends_while_answering_only(engine: FakeEngine, socket: str) -> None:
+    """An engine that was gone before it was asked did not end of the question."""
+
+    async def die(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    engine.infill = die
+    watch = Watching(launcher := Served(socket))
+    client = EngineClient(launcher, watch=watch)
+    with pytest.raises(EngineCrashed):
+        await ask(client)
+    await client.ensure()
+    await client._drop_session()  # with the connections that are open
+    client._session = client_module._open_session(Endpoint(key="k", model_path="/m.gguf", socket=f"{socket}.gone"))
+    with pytest.raises(EngineCrashed):
+        await ask(client)
+    assert [one for one in watch.heard if "crashed" in one] == ["0 crashed"]
+    await client.close()

@@ -11,7 +11,7 @@ from fimble.engine import client as client_module
 from fimble.engine.client import EngineClient
 from fimble.engine.launch import Launcher
 from fimble.engine.wire import EngineSettings
-from fimble.errors import EngineCrashed
+from fimble.errors import EngineCrashed, ModelError
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -93,4 +93,45 @@ async def test_callers_share_one_attempt() -> None:
     results = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(result) for result in results] == [asyncio.CancelledError, *[EngineCrashed] * 4]
     assert launcher.spawned == 3
+    await client.close()
+
+
+class Choosing:
+    """A watch that goes on to the next launcher when the one in use is refused or has crashed twice."""
+
+    def __init__(self, *launchers: Crashing) -> None:
+        self.launchers = list(launchers)
+        self.heard: list[str] = []
+        self._crashes = 0
+
+    async def choose(self) -> Launcher:
+        return self.launchers[0]
+
+    async def crashed(self, launcher: Launcher, pid: int, *, is_loading: bool) -> None:
+        assert launcher is self.launchers[0]
+        assert pid == launcher.child_pid
+        self.heard.append("loading" if is_loading else "answering")
+        self._crashes += 1
+        if self._crashes == 2 and len(self.launchers) > 1:
+            del self.launchers[0]
+            self._crashes = 0
+
+    async def refused(self, launcher: Launcher, failure: ModelError) -> None:
+        assert launcher is self.launchers[0]
+        self.heard.append(type(failure).__name__)
+
+    async def works(self, launcher: Launcher) -> None:
+        raise AssertionError("nothing works here")
+
+
+async def test_a_watch_chooses_what_is_started_next() -> None:
+    """It hears of each crash, and the model that it chooses after the second begins with a clean slate."""
+    bad, also_bad = Crashing(), Crashing(said="last words\n")
+    watch = Choosing(bad, also_bad)
+    client = EngineClient(bad, watch=watch)
+    with pytest.raises(EngineCrashed, match="last words"):
+        await client.ensure()
+    assert (bad.spawned, also_bad.spawned) == (2, 3)
+    assert watch.heard == ["loading"] * 5
+    assert client.launcher is also_bad
     await client.close()

@@ -16,7 +16,7 @@ import pytest
 from fimble import digests
 from fimble.engine import launch
 from fimble.engine.endpoint import Endpoint
-from fimble.errors import ModelCorrupt, ModelNotFound
+from fimble.errors import ModelCorrupt, ModelCrashes, ModelNotFound
 from fimble.settings import EngineConfig
 
 MIB = 1 << 20
@@ -186,11 +186,11 @@ def test_what_is_wrong_with_a_model_comes_back_as_its_class(tmp_path: Path) -> N
         assert caught.value.fix
 
 
-def test_a_model_that_ends_the_process_is_corrupt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_model_that_ends_the_process_is_told_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """When llama.cpp aborts on a file, that is told about the file, and this process lives on."""
     dying = tmp_path / "dying"
     dying.write_text("#!/bin/sh\necho 'GGML_ASSERT failed' >&2\nkill -ABRT $$\n")
     dying.chmod(0o700)
     monkeypatch.setattr(sys, "executable", str(dying))
-    with pytest.raises(ModelCorrupt, match="GGML_ASSERT failed"):
+    with pytest.raises(ModelCrashes, match="GGML_ASSERT failed"):
         launch.probe(tmp_path / "m.gguf")

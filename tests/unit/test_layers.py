@@ -19,6 +19,7 @@ ENGINE_SERVER = (
     *("engine.sampling", "engine.answer", "engine.prompt", "engine.llama", "engine.probe"),
     *("engine.job", "engine.run", "engine.healing", "engine.costs", "engine.drafts", "engine.shelf"),
     *("engine.outbox", "engine.metrics", "engine.progressive", "engine.tuning", "engine.tuner", "engine.pressure"),
+    *("engine.capacity", "engine.canary"),
 )
 
 INDEX_SERVER = (
@@ -50,8 +51,10 @@ LAYERS: tuple[tuple[tuple[str, ...], ...], ...] = (
         ("settings",),
         ("languages",),
         ("privacy",),
+        ("memory",),
+        ("gguf_header",),
         ("engine",),
-        ("engine.wire",),
+        ("engine.wire", "engine.failures"),
         ("index",),
         ("index.wire",),
     ),
@@ -70,7 +73,7 @@ LAYERS: tuple[tuple[tuple[str, ...], ...], ...] = (
         ("echo",),
         ("store",),
         ("stats",),
-        ("engine.client", "engine.launch"),
+        ("engine.client", "engine.launch", "engine.watch"),
         ("index.client", "index.launch"),
         ENGINE_SERVER,
     ),

@@ -14,7 +14,7 @@ from fimble.engine.llama import Context, Model
 from fimble.engine.prompt import render_infill
 from fimble.engine.scheduler import check_finite
 from fimble.engine.wire import ExtraFile, InfillRequest
-from fimble.errors import ModelCorrupt, ModelError, ModelNoFim, ModelNotFound
+from fimble.errors import ModelCorrupt, ModelCrashes, ModelError, ModelNoFim, ModelNotFound
 
 NewGguf = Callable[..., Path]
 
@@ -216,11 +216,13 @@ def test_good_weights_pass_and_leave_the_cache_empty(model: Model, new_context: 
     assert context.length(0) == 0
 
 
-def test_a_model_that_makes_llama_cpp_abort_is_corrupt(new_gguf: NewGguf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_makes_llama_cpp_abort_crashes_nobody_else(
+    new_gguf: NewGguf, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where llama.cpp ends the whole process, only the trying process dies, and its last words are told."""
     monkeypatch.delenv("GGML_NO_BACKTRACE", raising=False)
     path = new_gguf(replace={"llama.attention.layer_norm_rms_epsilon": -1.0})
-    with pytest.raises(ModelCorrupt) as caught:
+    with pytest.raises(ModelCrashes) as caught:
         launch.probe(path)
     # Without GGML_NO_BACKTRACE llama.cpp runs a debugger on itself, whose complaints are the last words then.
     assert "GGML_ASSERT" in caught.value.message

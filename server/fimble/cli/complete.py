@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from fimble import catalog, config
+from fimble import config
 from fimble.cli.explain import show
+from fimble.cli.models.chosen import chosen
 from fimble.cli.output import console, failures, print_json
 from fimble.context.history import EditHistory
 from fimble.core import Ask, Document, Trigger
@@ -60,7 +61,7 @@ def run(place: str, model: str, as_json: bool, explain: bool) -> int:
 async def _asked(settings: Config, ask: Ask, question: Callable[[Suggester, Ask], Awaitable[T]]) -> T:
     """What a window's recipe answers to *question*, once the repository is known."""
     failed: list[FimbleError] = []
-    engine = EngineClient(Launcher(settings_for(catalog.resolve(settings.model), settings.engine)))
+    engine = EngineClient(Launcher(settings_for(chosen(settings.model).path, settings.engine)))
     indexes = _indexes(settings, ask)
     try:
         await engine.ensure()

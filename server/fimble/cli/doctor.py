@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from fimble import __version__, catalog, config, paths
+from fimble import __version__, config, paths
 from fimble.cli.output import console, print_json
 from fimble.config import Loaded
 from fimble.engine import launch
@@ -24,6 +24,7 @@ from fimble.errors import FimbleError, NoProject
 from fimble.index.client import IndexClient
 from fimble.index.launch import IndexLauncher, settings_for
 from fimble.index.wire import Status
+from fimble.models.choice import choose
 from fimble.store import Store
 
 
@@ -153,7 +154,11 @@ def _index(loaded: Loaded) -> Finding:
 
 def _model(loaded: Loaded) -> Iterator[Finding]:
     try:
-        path = catalog.resolve(loaded.config.model)
+        chosen = choose(loaded.config.model)
+        if chosen.failure:
+            found = f"{chosen.failure.message} {chosen.name} is used instead."
+            yield Finding(what="Model", ok=False, found=found, fix=chosen.failure.fix)
+        path = chosen.path
         with console(stderr=True).status(f"Trying {path.name}"):
             probe = launch.probe(path)
     except FimbleError as failure:

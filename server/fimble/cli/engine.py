@@ -70,13 +70,14 @@ def stop(json: _Json = False) -> None:
 async def _start(model: str, *, show: bool) -> dict[str, Any]:
     from rich.progress import BarColumn, Progress, TextColumn
 
-    from fimble import catalog, config
+    from fimble import config
+    from fimble.cli.models.chosen import chosen
     from fimble.cli.output import console
     from fimble.engine.client import EngineClient
     from fimble.engine.launch import Launcher, settings_for
 
     settings = config.load(flags={"model": model} if model else None).config
-    launcher = Launcher(settings_for(catalog.resolve(settings.model), settings.engine))
+    launcher = Launcher(settings_for(chosen(settings.model).path, settings.engine))
     columns = (TextColumn("{task.description}"), BarColumn())
     with Progress(*columns, console=console(stderr=True), transient=True, disable=not show) as progress:
         task = progress.add_task("Loading the model", total=1.0)

@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from fimble import __version__
 from fimble.engine import metrics
+from fimble.engine.failures import error_body
 from fimble.engine.job import Job
 from fimble.engine.outbox import Outbox
 from fimble.engine.prompt import account
@@ -97,9 +98,7 @@ class App:
     async def _health(self, _receive: Receive, send: Send) -> None:
         scheduler = self.scheduler
         if scheduler.failure:
-            failure = scheduler.failure
-            body = ErrorBody(code=503, message=failure.message, type=type(failure).__name__, fix=failure.fix)
-            await _json(send, 503, Health(status="error", error=body))
+            await _json(send, 503, Health(status="error", error=error_body(scheduler.failure, 503)))
         elif not scheduler.ready:
             body = ErrorBody(code=503, message="Loading model", type="unavailable_error")
             await _json(send, 503, Health(status="loading model", progress=scheduler.progress, error=body))

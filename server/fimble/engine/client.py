@@ -9,16 +9,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable
-from typing import TypeVar
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from typing import Any, TypeVar
 
 import aiohttp
 import msgspec
 
 from fimble.engine.endpoint import Endpoint
+from fimble.engine.failures import as_error
 from fimble.engine.launch import Launcher
+from fimble.engine.watch import ModelWatch
 from fimble.engine.wire import Chunk, ErrorAnswer, Health, InfillRequest, PromptPart, Props
-from fimble.errors import MODEL_ERRORS, EngineCrashed, EngineError, EngineOverloaded, EngineUnreachable, FimbleError
+from fimble.errors import EngineCrashed, EngineError, EngineOverloaded, EngineUnreachable, FimbleError, ModelError
 
 T = TypeVar("T")
 
@@ -37,12 +39,17 @@ _LOOK_TIMEOUT_S = 5.0
 
 
 class EngineClient:
-    """Talks to the engine of one Launcher; belongs to one event loop.
+    """Talks to the engine of one Launcher, or of those that a *watch* chooses; belongs to one event loop.
 
     *on_progress* hears the share of the model that is loaded, from 0 to 1.
     """
 
-    def __init__(self, launcher: Launcher, on_progress: Callable[[float], None] = lambda _share: None) -> None:
+    def __init__(
+        self,
+        launcher: Launcher,
+        on_progress: Callable[[float], None] = lambda _share: None,
+        watch: ModelWatch | None = None,
+    ) -> None:
         self.launcher = launcher
         self.on_progress = on_progress
         self.n_ctx = 0
@@ -50,6 +57,8 @@ class EngineClient:
         self._session: aiohttp.ClientSession | None = None
         self._endpoint: Endpoint | None = None
         self._starting: asyncio.Task[None] | None = None
+        self._watch = watch
+        self._telling: asyncio.Task[None] | None = None
         self._crashes = 0
         self._not_before = 0.0
         self._was_up = False
@@ -97,8 +106,12 @@ class EngineClient:
                 async for line in response.content:
                     if line.startswith(b"data: "):
                         yield _parse_event(line[6:])
+        except GeneratorExit:
+            self._crashes = 0  # an answer that is long enough is one
+            raise
         except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
-            await self._lost(asked)
+            # Whom nobody could connect to was gone before.
+            await self._lost(asked, was_answering=not isinstance(error, aiohttp.ClientConnectorError))
             raise EngineCrashed("The engine stopped while it was answering.") from error
         self._crashes = 0
 
@@ -127,13 +140,31 @@ class EngineClient:
             raise EngineUnreachable("There is no engine.")
         return self._session
 
-    async def _lost(self, asked: Endpoint | None) -> None:
+    async def _lost(self, asked: Endpoint | None, *, was_answering: bool) -> None:
         """Forget the engine that was asked: it went away.  Several requests lose it, but it is one crash."""
         if self._endpoint is not asked:
             return
         self._endpoint = None
+        if self._watch and asked and was_answering:
+            self._tell(self._watch.crashed(self.launcher, asked.pid, is_loading=False))
         await self._drop_session()
         self._note_crash()
+
+    def _tell(self, news: Coroutine[Any, Any, None]) -> None:
+        """Let the watch know beside what else happens; the next start waits until it does."""
+        self._telling = asyncio.create_task(news)
+
+    async def _choose(self) -> bool:
+        """Ask the watch what to start now.  Whether that is another model than before."""
+        if self._telling:
+            await asyncio.wait({self._telling})
+        if self._watch is None:
+            return False
+        before, self.launcher = self.launcher, await self._watch.choose()
+        if self.launcher is before:
+            return False
+        self._crashes, self._not_before, self._was_up = 0, 0.0, False
+        return True
 
     def _note_crash(self) -> None:
         self._crashes += 1
@@ -154,20 +185,36 @@ class EngineClient:
             self._crashes = 0
 
     async def _start(self) -> None:
+        await self._choose()
         await self._back_off()
         deadline = time.monotonic() + _START_TIMEOUT_S
         while time.monotonic() < deadline:
-            if await self._try_connect():
-                return
+            try:
+                if await self._try_connect():
+                    return
+            except ModelError as failure:
+                if not (self._watch and await self._go_on_without(self._watch, failure)):
+                    raise
             if self._session is None and not self.launcher.is_starting:
                 await self._spawn()
             await asyncio.sleep(_POLL_S)
         raise EngineUnreachable("The engine did not start in time.", "Run `fimble doctor` to find out why.")
 
+    async def _go_on_without(self, watch: ModelWatch, failure: ModelError) -> bool:
+        """The model was refused; whether there is another."""
+        await watch.refused(self.launcher, failure)
+        if not await self._choose():
+            return False
+        self._model_failure = None
+        return True
+
     async def _spawn(self) -> None:
         # 0: it ended when idle; 3: another engine is there, or just going.  Neither is a crash.
         if not self._was_up and self.launcher.exit_status() not in (None, 0, 3):
             self._note_crash()
+            if self._watch:
+                await self._watch.crashed(self.launcher, self.launcher.child_pid, is_loading=True)
+                await self._choose()
             await self._back_off()
         self._was_up = False
         await asyncio.to_thread(self.launcher.spawn)
@@ -187,11 +234,12 @@ class EngineClient:
             return False
         if health.status == "ok":
             self._endpoint, self._was_up, self.n_ctx = found, True, health.n_ctx
+            if self._watch:
+                self._tell(self._watch.works(self.launcher))
             return True
         if health.status == "error" and health.error:
             await self._drop_session()
-            kind = MODEL_ERRORS.get(health.error.type, EngineError)
-            self._model_failure = kind(health.error.message, health.error.fix)
+            self._model_failure = as_error(health.error)
             self._model_retry_at = time.monotonic() + _MODEL_RETRY_S
             raise self._model_failure
         self.on_progress(health.progress)
@@ -241,5 +289,4 @@ def _as_error(body: bytes) -> FimbleError:
         return EngineError("The engine answered something that cannot be read.")
     if error.type == EngineOverloaded.__name__:
         return EngineOverloaded(error.message, error.fix)
-    kind = MODEL_ERRORS.get(error.type, EngineError)
-    return kind(error.message, error.fix)
+    return as_error(error)

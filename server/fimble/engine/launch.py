@@ -4,26 +4,43 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import psutil
 
-from fimble import background, catalog, paths
+from fimble import background, catalog, memory, paths
 from fimble.digests import quick_digest as quick_digest
 from fimble.engine import endpoint
 from fimble.engine.endpoint import Endpoint, settings_key
-from fimble.engine.wire import EngineSettings, Probe
-from fimble.errors import MODEL_ERRORS, ModelCorrupt, ModelError, ModelNotFound
+from fimble.engine.failures import NO_MEMORY, as_error
+from fimble.engine.wire import EngineSettings, Probe, Trial
+from fimble.errors import ModelCrashes, ModelError, ModelNotFound, ModelTooLarge
 from fimble.settings import EngineConfig
 
 #: Rounds an OpenMP thread spins at a barrier before it sleeps.  The default spins on, and a laptop that is busy
 #: with something else then writes a hundred times slower; 0 halves the speed of a quiet one (server/ARCHITECTURE.md).
 _SPIN_COUNT = "10000"
+
+#: Half of it for reading the file, half for computing with it: a slow disk, a slow processor.
+_SLOW_BYTES_PER_S = 20e6
+
+#: How lines of the engine's own log begin.
+_LOGGED = re.compile(r"\d{4}-\d\d-\d\d ")
+
+#: How processes are asked to go: by a terminal, by Ctrl-C, by everybody else.
+_POLITE_SIGNALS = {1, 2, 15}
+
+#: Beyond it are Windows' codes for what ended a process (NTSTATUS).
+_LARGEST_EXIT_STATUS = 255
+
+Tried = TypeVar("Tried", Probe, Trial)
 
 
 def settings_for(model_path: Path, config: EngineConfig) -> EngineSettings:
@@ -86,6 +103,24 @@ class Launcher:
         return self._child.poll() if self._child else None
 
     @property
+    def child_pid(self) -> int:
+        """The number of the process that was started last from here; 0 if there was none."""
+        return self._child.pid if self._child else 0
+
+    def has_crashed(self, pid: int, timeout_s: float = 1.0) -> bool:
+        """Whether the engine *pid* ended without taking leave: it did not remove its address.  Blocks, for a moment.
+
+        One that was started from here is judged by its exit status: a signal that nobody sends to stop it.
+        """
+        if pid == self.child_pid and self._child:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                status = self._child.wait(timeout_s)
+                return (status < 0 and -status not in _POLITE_SIGNALS) or status > _LARGEST_EXIT_STATUS
+            return False
+        left = self.endpoint()
+        return left is not None and left.pid == pid and _has_ended(left, timeout_s)
+
+    @property
     def is_starting(self) -> bool:
         """Whether an engine that was started from here is alive."""
         return self._child is not None and self._child.poll() is None
@@ -98,28 +133,62 @@ class Launcher:
             return ""
         return text.strip().rpartition("\n")[2]
 
+    def last_words(self) -> str:
+        """What llama.cpp or Python said last, before the engine ended; empty where it only logged."""
+        said = self.log_tail()
+        return "" if _LOGGED.match(said) else said
+
 
 def probe(model_path: Path, timeout_s: float = 120.0) -> Probe:
     """Try a model in a process of its own.
 
     Raises the ModelError that describes what is wrong with it.
     """
-    command = (sys.executable, "-m", "fimble.engine.probe", str(model_path))
+    return _try("probe", str(model_path), model_path, timeout_s, Probe)
+
+
+def use_on_trial(settings: EngineSettings, timeout_s: float = 0.0) -> Trial:
+    """Use a model on a few built-in prompts, in a process of its own (engine/canary.py).
+
+    *timeout_s* 0: a minute, and a second for each 20 MB.  Raises the ModelError that describes what is wrong with it.
+    """
+    path = Path(settings.model_path)
+    with contextlib.suppress(OSError):
+        timeout_s = timeout_s or 60.0 + path.stat().st_size / _SLOW_BYTES_PER_S
+    return _try("canary", msgspec.json.encode(settings).decode(), path, timeout_s or 60.0, Trial)
+
+
+def _try(module: str, argument: str, model_path: Path, timeout_s: float, kind: type[Tried]) -> Tried:
+    command = (sys.executable, "-m", f"fimble.engine.{module}", argument)
+    kills = memory.oom_kills()
     try:
         done = subprocess.run(command, capture_output=True, timeout=timeout_s, check=False, env=_environment())
-        found = msgspec.json.decode(done.stdout, type=Probe)
+        found = msgspec.json.decode(done.stdout, type=kind)
     except subprocess.TimeoutExpired:
-        raise ModelCorrupt(
-            f"{model_path} did not load within {timeout_s:.0f} seconds.", "Choose a smaller model."
+        raise ModelTooLarge(
+            f"{model_path} was not ready within {timeout_s:.0f} seconds.", "Choose a smaller model."
         ) from None
     except (ValueError, msgspec.DecodeError):
         said = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
-        raise ModelCorrupt(
+        if is_out_of_memory(done.returncode, said, memory.oom_kills() - kills):
+            raise ModelTooLarge(
+                f"Memory ran out for {model_path} (status {done.returncode}).", "Choose a smaller model."
+            ) from None
+        raise ModelCrashes(
             f"llama.cpp ended on {model_path} (status {done.returncode}): {said}", "Choose another model."
         ) from None
     if found.error:
-        raise MODEL_ERRORS.get(found.error.type, ModelError)(found.error.message, found.error.fix)
+        raise as_error(found.error, ModelError)
     return found
+
+
+def is_out_of_memory(status: int | None, said: str, oom_kills: int) -> bool:
+    """Whether a process that ended with *status* (None: unknown) and the last words *said* ended for want of memory.
+
+    *oom_kills* is how many processes Linux killed for that meanwhile.
+    """
+    was_killed = status in (None, -9) and oom_kills > 0  # -9: subprocess's way to say SIGKILL
+    return was_killed or any(words in said.lower() for words in NO_MEMORY)
 
 
 def running_engines(folder: Path) -> list[Endpoint]:

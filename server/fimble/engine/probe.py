@@ -10,9 +10,10 @@ from pathlib import Path
 
 import msgspec
 
+from fimble.engine.failures import error_body
 from fimble.engine.llama import Context, Model, can_use_gpu, system_info
 from fimble.engine.scheduler import check_finite
-from fimble.engine.wire import ErrorBody, Probe
+from fimble.engine.wire import Probe
 from fimble.errors import ModelError
 
 
@@ -23,22 +24,26 @@ def main(argv: list[str]) -> int:
         model = Model(path)
         check_finite(model, Context(model, n_ctx=64, n_seq=1, n_batch=64, threads=1, threads_batch=1))
     except ModelError as failure:
-        body = ErrorBody(code=1, message=failure.message, type=type(failure).__name__, fix=failure.fix)
-        found = Probe(path=str(path), error=body, system_info=system_info())
+        found = Probe(path=str(path), error=error_body(failure, 1), system_info=system_info())
     else:
-        found = Probe(
-            path=str(path),
-            description=model.description,
-            n_params=model.n_params,
-            n_ctx_train=model.n_ctx_train,
-            licence=model.metadata("general.license"),
-            fim_tokens=[token for token in model.fim[:3] if token is not None],
-            system_info=system_info(),
-            gpu=can_use_gpu(),
-            why_no_roll_back=model.why_no_roll_back,
-        )
+        found = describe(model)
     sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
     return 0
+
+
+def describe(model: Model) -> Probe:
+    """What a model says of itself."""
+    return Probe(
+        path=str(model.path),
+        description=model.description,
+        n_params=model.n_params,
+        n_ctx_train=model.n_ctx_train,
+        licence=model.metadata("general.license"),
+        fim_tokens=[token for token in model.fim[:3] if token is not None],
+        system_info=system_info(),
+        gpu=can_use_gpu(),
+        why_no_roll_back=model.why_no_roll_back,
+    )
 
 
 if __name__ == "__main__":

@@ -16,21 +16,15 @@ from pathlib import Path
 import numpy as np
 
 from fimble import digests
+from fimble.engine.capacity import TOO_LARGE_FIX, check_room, how_many_sequences
 from fimble.engine.generator import CHUNK_TOKENS, Generator, as_answer
 from fimble.engine.job import Job, Priority
 from fimble.engine.llama import Context, Decoded, Model, sequence_bytes
 from fimble.engine.tuner import Tuner
 from fimble.engine.wire import Chunk, Counters, EngineSettings, Slot
-from fimble.errors import EngineError, EngineOverloaded, FimbleError, ModelCorrupt
+from fimble.errors import EngineError, EngineOverloaded, FimbleError, ModelCorrupt, ModelTooLarge
 
 _log = logging.getLogger("fimble.engine")
-
-#: At least the place where somebody types and the one that is prepared; windows that type at once want one each.
-_LEAST_SEQUENCES, _MOST_SEQUENCES = 2, 4
-
-#: More than the least are for models beside which their memory does not show: so many bytes, and this share of the
-#: weights' size.
-_MORE_SEQUENCES_BYTES, _MORE_SEQUENCES_SHARE = 32_000_000, 0.2
 
 _MAX_WAITING = 32
 
@@ -171,6 +165,9 @@ class Scheduler:
         except FimbleError as failure:
             self.failure = failure
             return
+        except MemoryError:
+            self.failure = ModelTooLarge(f"There is not enough memory for {self.settings.model_path}.", TOO_LARGE_FIX)
+            return
         except Exception as failure:
             _log.exception("the model could not be loaded")
             self.failure = EngineError(f"The engine failed while it loaded the model: {failure!r}.", "See its log.")
@@ -190,6 +187,7 @@ class Scheduler:
 
     def _load(self) -> Generator:
         settings = self.settings
+        check_room(settings)
         # Here, because it may take as long as reading the file does, and no window waits for it.
         digests.check(Path(settings.model_path), settings.model_sha256, self._on_progress)
         model = Model(
@@ -251,17 +249,13 @@ class Scheduler:
             return served
 
 
-def how_many_sequences(model_bytes: int, bytes_each: int) -> int:
-    """How many sequences to keep for weights of *model_bytes*, if one takes *bytes_each*."""
-    room = _MORE_SEQUENCES_BYTES + _MORE_SEQUENCES_SHARE * model_bytes
-    more = int(room // bytes_each) if bytes_each else _MOST_SEQUENCES
-    return min(_LEAST_SEQUENCES + more, _MOST_SEQUENCES)
-
-
 def check_finite(model: Model, context: Context) -> None:
     """Refuse weights that compute nonsense: flipped bits load without a word and then give NaN."""
     tokens = model.vocab.tokenize("def add(a, b):\n    return a + b\n")
-    status = context.decode(tokens[:CHUNK_TOKENS], 0, 0)
+    try:
+        status = context.decode(tokens[:CHUNK_TOKENS], 0, 0)
+    except EngineError as failure:
+        raise ModelCorrupt(f"{model.path} cannot be computed with: {failure.message}", "Download it again.") from None
     finite = status is Decoded.OK and bool(np.isfinite(context.logits()).all())
     context.clear(0)
     if not finite:

@@ -239,13 +239,14 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the whole file must hash to, as far as it is known: else the engine refuses it."""
 
 
-class ErrorBody(msgspec.Struct, kw_only=True):
-    """The inside of an error answer, as llama-server writes it; ``fix`` is ours."""
+class ErrorBody(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """The inside of an error answer, as llama-server writes it; ``fix`` and ``needed_bytes`` are ours."""
 
     code: int
     message: str
     type: str
     fix: str = ""
+    needed_bytes: int = 0
 
 
 class ErrorAnswer(msgspec.Struct):
@@ -279,4 +280,23 @@ class Probe(msgspec.Struct, kw_only=True, omit_defaults=True):
     gpu: bool = False
     why_no_roll_back: str = ""
     """See `Props`."""
+    error: ErrorBody | None = None
+
+
+class Trial(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What ``fimble.engine.canary`` found out about a model by using it, or the error that it met."""
+
+    probe: Probe | None = None
+    right_logprob: float = 0.0
+    """Of a token of the true middles, the mean natural logarithm; ``wrong_logprob`` with another file's suffix."""
+    wrong_logprob: float = 0.0
+    guess_logprob: float = 0.0
+    """What a guess among all tokens gives."""
+    end_probability: float = 0.0
+    """How likely the model ends where the middle ends, the mean."""
+    load_s: float = 0.0
+    prompt_tokens_per_s: float = 0.0
+    decode_tokens_per_s: float = 0.0
+    memory_bytes: int = 0
+    """The most that the process had in memory; 0 where the system does not tell."""
     error: ErrorBody | None = None

@@ -24,6 +24,7 @@ from fimble.suggest.surroundings import Surroundings
 if TYPE_CHECKING:
     from fimble.engine.client import EngineClient
     from fimble.index.client import IndexClient
+    from fimble.models.fallback import Fallback
 
 _CONFIGURE_TIMEOUT_S = 3.0
 
@@ -47,13 +48,13 @@ class Session:
     ) -> None:
         self.stats = Stats()
         self.config = Config()
-        self.model_name = ""
         self.engine: EngineClient | None = None
         self.indexes: list[IndexClient] = []
         self.suggester: Suggester | None = None
         self._tell = tell
         self._told: set[str] = set()
         self._failure: FimbleError | None = None
+        self._models: Fallback | None = None
         self._on_progress = on_progress
         self._flags = flags
         self._folders: tuple[Path, ...] = ()
@@ -62,6 +63,18 @@ class Session:
         self._configured = asyncio.Event()
         # Editors like to send their settings while the first ones are still being read.
         self._configuring = asyncio.Lock()
+
+    @property
+    def model_name(self) -> str:
+        """What a person calls the model in use."""
+        choice = self._models.choice if self._models else None
+        return choice.name if choice else catalog.display_name(self.config.model)
+
+    @property
+    def why_this_model(self) -> str:
+        """Why it is not the one that the settings name; empty if it is."""
+        choice = self._models.choice if self._models else None
+        return choice.sentence if choice else ""
 
     @property
     def failure(self) -> FimbleError | None:
@@ -97,10 +110,10 @@ class Session:
         logging.getLogger("fimble").setLevel(loaded.config.log_level.upper())
         await self.close()
         # The client is a fifth of the start-up time, and nobody needs it to answer `initialize`.
-        await asyncio.to_thread(importlib.import_module, "fimble.engine.client")
+        for module in ("fimble.engine.client", "fimble.models.fallback"):
+            await asyncio.to_thread(importlib.import_module, module)
         self._failure = None
-        self.model_name = catalog.display_name(self.config.model)
-        self.engine = self._new_engine()
+        self.engine = await self._new_engine()
         if loaded.config.cache.enabled:
             self._store = Store(paths.cache_dir() / "suggestions", loaded.config.cache.max_mb)
         self.indexes = self._new_indexes(folders)
@@ -124,13 +137,15 @@ class Session:
                 _log.warning("the files of %s are not looked into: %s", folder, failure)
         return [found[root] for root in sorted(found, key=len, reverse=True)]
 
-    def _new_engine(self) -> EngineClient | None:
+    async def _new_engine(self) -> EngineClient | None:
         from fimble.engine.client import EngineClient
-        from fimble.engine.launch import Launcher, settings_for
+        from fimble.engine.launch import settings_for
+        from fimble.models.fallback import Fallback
 
+        engine = self.config.engine
+        self._models = Fallback(self.config.model, lambda model: settings_for(model, engine), self.tell_once)
         try:
-            settings = settings_for(catalog.resolve(self.config.model), self.config.engine)
-            return EngineClient(Launcher(settings), self._on_progress)
+            return EngineClient(await self._models.choose(), self._on_progress, watch=self._models)
         except FimbleError as failure:
             self.report(failure)
         except OSError as failure:

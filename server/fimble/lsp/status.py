@@ -106,20 +106,21 @@ class StatusTeller:
         if silence := session.suggester.why_off(self._document):
             return Status(State.OFF, f"Off here: {silence}", model)
         if engine and engine.is_ready:
-            return Status(State.WORKING, "Looking for a suggestion", model) if self._slow else _ready(model)
+            return Status(State.WORKING, "Looking for a suggestion", model) if self._slow else self._ready()
         if engine and engine.is_starting:
             message = f"Loading the model, {self._percentage} %"
             return Status(State.LOADING, message, model, self._percentage)
         if session.failure:
             return Status(State.ERROR, str(session.failure), model)
-        return _ready(model)
+        return self._ready()
+
+    def _ready(self) -> Status:
+        return Status(
+            State.READY, f"Ready. {self._session.why_this_model}".removesuffix(". "), self._session.model_name
+        )
 
 
 def wants_status(experimental: Any) -> bool:
     """Whether a client whose experimental capabilities these are wants to be told."""
     wanted = experimental if isinstance(experimental, Mapping) else getattr(experimental, "__dict__", {})
     return wanted.get("fimbleStatus") is True
-
-
-def _ready(model: str) -> Status:
-    return Status(State.READY, "Ready", model)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fimble.cli.models import pulling
+from fimble.cli.models import choosing, pulling
 
 if TYPE_CHECKING:
     from fimble.catalog import Listed
@@ -59,23 +59,6 @@ def _show(listed: list[Listed], rooms: list[Room], chosen: str) -> None:
         console().print(f"\nIn use: {chosen}", markup=False)
     console().print("\n* in use.  `fimble models pull NAME` gets one from the hub, `fimble models use NAME` chooses,")
     console().print("`fimble models import FILE` brings a GGUF of yours.")
-
-
-@app.command()
-def use(name: Annotated[str, typer.Argument(help="A name from `fimble models list`, or the path of a GGUF.")]) -> None:
-    """Use this model from now on: tries it, then writes it into your fimble.toml."""
-    from fimble import catalog, config
-    from fimble.cli.output import console, failures
-    from fimble.engine.launch import probe
-
-    with failures():
-        path = catalog.resolve(name)
-        with console(stderr=True).status(f"Trying {path.name}"):
-            found = probe(path)
-        named = name if name in {one.name for one in catalog.listing()} else str(path.resolve())
-        file = config.write_user_setting("model", named)
-    console().print(f"Using {path.name} ({found.description}); written to {file}.", markup=False)
-    console().print("Windows that are open use it after they are restarted.")
 
 
 @app.command(name="import")
@@ -130,3 +113,5 @@ def verify(
 
 app.command()(pulling.pull)
 app.command(name="rm")(pulling.remove)
+app.command()(choosing.use)
+app.command()(choosing.rollback)

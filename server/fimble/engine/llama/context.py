@@ -7,7 +7,7 @@ import sys
 import weakref
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import llama_cpp.llama_cpp as llama
 import numpy as np
@@ -49,7 +49,15 @@ class Part(NamedTuple):
     outputs: int = 1
 
 
-def sequence_bytes(model: Model, n_ctx: int, kv_type: str) -> int:
+class Cached(Protocol):
+    """A model, or what is known of one that is not loaded."""
+
+    @property
+    def kv_values_per_token(self) -> int:
+        """How many numbers the KV cache holds for each token."""
+
+
+def sequence_bytes(model: Cached, n_ctx: int, kv_type: str) -> int:
     """The memory that one sequence of *n_ctx* tokens takes, in bytes."""
     return int(n_ctx * model.kv_values_per_token * _KV_BYTES[kv_type])
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import llama_cpp.llama_cpp as llama
 
+from fimble.engine.failures import NO_MEMORY
 from fimble.engine.llama.vocab import Vocab
 from fimble.errors import ModelCorrupt, ModelError, ModelNoFim, ModelNotFound, ModelTooLarge
 
@@ -18,9 +19,6 @@ _GGUF_MAGIC = b"GGUF"
 
 # enum ggml_log_level (ggml.h): WARN = 3, ERROR = 4.
 _LOG_LEVELS_KEPT = (3, 4)
-
-#: How llama.cpp and the C++ library say that there is no memory.
-_NO_MEMORY = ("failed to allocate", "unable to allocate", "out of memory", "bad_alloc")
 
 #: llama.cpp's own warnings and errors, for messages about models that do not load.
 _log_lines: collections.deque[str] = collections.deque(maxlen=20)
@@ -150,7 +148,7 @@ def _load_error(path: Path) -> ModelError:
     # The first line has the cause; the later ones only say that therefore nothing was loaded.
     said = next((line.rpartition("error loading model: ")[2] for line in _log_lines if line), "")
     lines = " ".join(_log_lines).lower()
-    if any(words in lines for words in _NO_MEMORY):
+    if any(words in lines for words in NO_MEMORY):
         return ModelTooLarge(f"There is not enough memory for {path.name}.", "Choose a smaller model.")
     detail = f" (llama.cpp: {said})" if said else ""
     return ModelCorrupt(f"{path} cannot be loaded{detail}.", "The file may be incomplete: download it again.")
