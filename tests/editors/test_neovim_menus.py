@@ -10,23 +10,50 @@ import random
 from pathlib import Path
 
 import pytest
+from neovims import neovim_or_fail, tested_neovims
 from nvim_menus import Menu, MenuPlugin, menu_plugins
 from nvim_window import Neovim, Snapshot
 from waiting import until
+
+from editor_neovim import Version
 
 CONNECT = "    connection = open_database_connection(settings.database_url, timeout=30)"
 ITEM = "open_database_connection"
 TYPED = "connection = open_data"
 REST = "base_connection(settings.database_url, timeout=30)"
 AFTER_ITEM = "(settings.database_url, timeout=30)"
+WAIT_LONGER_THAN_FOR_ANY_ANSWER = "vim.wait(200, function() return false end)"
 ECHO_FILE = f"def first(settings):\n{CONNECT}\n    return connection\n\n\ndef second(settings):\n    "
 
 
-@pytest.fixture(params=menu_plugins(), ids=str)
-def menu(request: pytest.FixtureRequest, nvim: Neovim) -> Menu:
+#: Each plugin in each Neovim; a stand-in takes its time in one of them only.
+VERSIONS = tested_neovims()
+STAND_INS = {"cmp": VERSIONS[0], "blink": VERSIONS[-1]}
+PLACES = [
+    (version, plugin)
+    for version in VERSIONS
+    for plugin in menu_plugins()
+    if plugin.folders or version == STAND_INS[plugin.name]
+]
+
+
+@pytest.fixture(params=PLACES, ids=lambda place: f"{place[0][0]}.{place[0][1]}-{place[1]}")
+def place(request: pytest.FixtureRequest) -> tuple[Version, MenuPlugin]:
+    """A version of Neovim, and the menu in it."""
+    found: tuple[Version, MenuPlugin] = request.param
+    return found
+
+
+@pytest.fixture
+def neovim(place: tuple[Version, MenuPlugin]) -> Path:
+    """The path of the Neovim."""
+    return neovim_or_fail(place[0])
+
+
+@pytest.fixture
+def menu(place: tuple[Version, MenuPlugin], nvim: Neovim) -> Menu:
     """A menu that the test has yet to set up."""
-    plugin: MenuPlugin = request.param
-    return Menu(nvim, plugin)
+    return Menu(nvim, place[1])
 
 
 def beside_menu(menu: Menu, path: Path) -> Snapshot:
@@ -115,8 +142,8 @@ def test_dismissed_beside_a_menu(menu: Menu, tmp_path: Path) -> None:
     menu.choose("<Down>", ITEM)
     nvim.press("<C-e>")
     menu.wait_until_closed()
-    assert nvim.lua("vim.wait(150, function() return false end)") is None  # longer than any answer takes
-    assert nvim.look().marks == 0
+    nvim.lua(WAIT_LONGER_THAN_FOR_ANY_ANSWER)
+    assert not nvim.look().marks
     nvim.press("t")
     nvim.press("<BS>")
     nvim.expect_look(lambda seen: seen.ghost == REST, "a suggestion for the next key")
@@ -124,18 +151,22 @@ def test_dismissed_beside_a_menu(menu: Menu, tmp_path: Path) -> None:
 
 def test_two_ghost_texts_are_never_shown(menu: Menu, tmp_path: Path) -> None:
     """While the menu shows its own, ours is away and takes no key; it is there as soon as the menu is closed."""
-    menu.set_up(ghost_text=True)
     nvim = menu.nvim
     nvim.start(tmp_path / "two.py", ECHO_FILE)
     nvim.append(TYPED)
+    shown = nvim.expect_ghost(REST)
+    menu.set_up(ghost_text=True)
+    nvim.press("<Esc>a")
     menu.open_again()
-    seen = nvim.expect_no_ghost()
+    nvim.expect_no_ghost()
+    nvim.lua(WAIT_LONGER_THAN_FOR_ANY_ANSWER)
+    assert not nvim.look().marks
     assert not nvim.lua("return require('fimble').accept()")
     nvim.press("<C-e>")
     menu.wait_until_closed()
-    shown = nvim.expect_look(lambda seen: seen.ghost == REST, "our ghost text")
-    assert shown.lines == seen.lines
-    nvim.accept(shown)
+    again = nvim.expect_look(lambda seen: seen.ghost == REST, "our ghost text")
+    assert again.lines == shown.lines
+    nvim.accept(again)
 
 
 def test_setting_up_again_over_its_mapping(menu: Menu, tmp_path: Path) -> None:

@@ -272,14 +272,17 @@ end
 function M.cmp_state()
   local view = package.loaded.cmp.core.view
   local entry = view:get_active_entry()
-  return { is_open = view:visible() == true, chosen = entry and entry:get_completion_item().label or '' }
+  return { is_open = view:visible() == true, is_settled = true, chosen = entry and entry:get_completion_item().label or '' }
 end
 
 function M.blink_state()
   local list, menu = package.loaded['blink.cmp.completion.list'], package.loaded['blink.cmp.completion.windows.menu']
   local is_open = menu ~= nil and menu.win:is_open()
   local item = is_open and list.is_explicitly_selected and list.get_selected_item()
-  return { is_open = is_open, chosen = item and item.label or '' }
+  -- For 10 ms after its menu has changed it takes no notice of a cursor that moves without a key.
+  local trigger = package.loaded['blink.cmp.completion.trigger']
+  local is_settled = not (trigger and trigger.buffer_events and trigger.buffer_events.ignore_next_cursor_moved)
+  return { is_open = is_open, is_settled = is_settled, chosen = item and item.label or '' }
 end
 
 return M

@@ -11,6 +11,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nvim_window import NEOVIM_FILES, Neovim
 from waiting import until
@@ -71,12 +72,16 @@ class Menu:
 
     def state(self) -> tuple[bool, str]:
         """Whether it is open, and the item that the user went to (its label, or nothing)."""
-        seen = self.nvim.lua(f"return _G.menus.{self.plugin.name}_state()")
+        seen = self._look()
         return seen["is_open"], seen["chosen"]
+
+    def _look(self) -> dict[str, Any]:
+        return dict(self.nvim.lua(f"return _G.menus.{self.plugin.name}_state()"))
 
     def wait_until_open(self) -> None:
         """Wait for the menu, with nothing chosen."""
-        until(lambda: self.state() == (True, ""), lambda: f"the menu: {self.state()}")
+        wanted = {"is_open": True, "is_settled": True, "chosen": ""}
+        until(lambda: self._look() == wanted, lambda: f"the menu: {self._look()}")
 
     def wait_until_closed(self) -> None:
         """Wait until it is gone."""
