@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from code_server import CodeServer
 from editor_home import home_of_its_own
-from neovims import neovim_or_fail, tested_neovims
+from neovims import neovim_or_fail, neovims_to_test
 from nvim_window import NEOVIM_FILES, Neovim, running
 from vscode_window import Workbench
 
@@ -20,7 +20,7 @@ from editor_setup import EditorError
 from editor_vscode import VSCode, install_vscode
 
 
-@pytest.fixture(scope="session", params=tested_neovims(), ids=lambda v: f"{v[0]}.{v[1]}")
+@pytest.fixture(scope="session", params=neovims_to_test(), ids=lambda v: f"{v[0]}.{v[1]}")
 def neovim(request: pytest.FixtureRequest) -> Path:
     """The path of each Neovim that the plugin is tested in."""
     version: Version = request.param

@@ -10,7 +10,7 @@ import random
 from pathlib import Path
 
 import pytest
-from neovims import neovim_or_fail, tested_neovims
+from neovims import neovim_or_fail, neovims_to_test
 from nvim_menus import Menu, MenuPlugin, menu_plugins
 from nvim_window import Neovim, Snapshot
 from waiting import until
@@ -27,7 +27,7 @@ ECHO_FILE = f"def first(settings):\n{CONNECT}\n    return connection\n\n\ndef se
 
 
 #: Each plugin in each Neovim; a stand-in takes its time in one of them only.
-VERSIONS = tested_neovims()
+VERSIONS = neovims_to_test()
 STAND_INS = {"cmp": VERSIONS[0], "blink": VERSIONS[-1]}
 PLACES = [
     (version, plugin)

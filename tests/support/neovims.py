@@ -14,7 +14,7 @@ from editor_setup import EditorError
 ASKED_VARIABLE = "FIMBLE_TEST_NEOVIM"
 
 
-def tested_neovims() -> list[Version]:
+def neovims_to_test() -> list[Version]:
     """The versions to test in: those that the environment asks for, else the newest and the oldest; newest first."""
     asked = set(os.environ.get(ASKED_VARIABLE, "").split())
     known = {f"{major}.{minor}": (major, minor) for major, minor in NEOVIM_VERSIONS}

@@ -69,8 +69,13 @@ local function fitting(found)
   return kept
 end
 
+--- Whether something can be shown at the cursor now.
+local function is_possible()
+  return is_inserting() and not menu.is_in_the_way(suggestion.here())
+end
+
 local function take_over(found)
-  if not is_inserting() then
+  if not is_possible() then
     return
   end
   local kept = fitting(found)
@@ -203,7 +208,7 @@ end
 
 --- What the server has for this place when it is asked expressly, with what is shown already as the first.
 local function take_all(found, steps)
-  if not is_inserting() then
+  if not is_possible() then
     return
   end
   local now = current()
