@@ -10,22 +10,21 @@ from pathlib import Path
 import pytest
 from code_server import CodeServer
 from editor_home import home_of_its_own
+from neovims import neovim_or_fail, neovims_to_test
 from nvim_window import NEOVIM_FILES, Neovim, running
 from vscode_window import Workbench
 
 import vsix
-from editor_neovim import NEOVIM_SUITES, install_neovim
+from editor_neovim import Version
 from editor_setup import EditorError
 from editor_vscode import VSCode, install_vscode
 
 
-@pytest.fixture(scope="session", params=sorted(NEOVIM_SUITES, reverse=True), ids=lambda v: f"{v[0]}.{v[1]}")
+@pytest.fixture(scope="session", params=neovims_to_test(), ids=lambda v: f"{v[0]}.{v[1]}")
 def neovim(request: pytest.FixtureRequest) -> Path:
-    """The path of each Neovim that the plugin is for; it is installed beside the system's own when there is none."""
-    try:
-        return install_neovim(request.param)
-    except EditorError as problem:  # a missing editor must not look like a passed test
-        pytest.fail(f"no Neovim to test in (`--ignore tests/editors` leaves these tests out): {problem}")
+    """The path of each Neovim that the plugin is tested in."""
+    version: Version = request.param
+    return neovim_or_fail(version)
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ local M = {}
 local shown
 --- Where the latest question was asked, as `place_key` writes it; what is asked once is not asked again.
 local asked = ''
+--- Where the user wanted to see nothing, likewise.
+local dismissed = ''
 --- Whether that question found nothing.
 local was_empty = false
 
@@ -67,8 +69,13 @@ local function fitting(found)
   return kept
 end
 
+--- Whether something can be shown at the cursor now.
+local function is_possible()
+  return is_inserting() and not menu.is_in_the_way(suggestion.here())
+end
+
 local function take_over(found)
-  if not is_inserting() then
+  if not is_possible() then
     return
   end
   local kept = fitting(found)
@@ -77,7 +84,7 @@ local function take_over(found)
     forget()
     shown = { found = kept, index = 1, is_complete = false }
     redraw()
-  elseif not current() then
+  elseif not current() or menu.choice() then -- what is shown may go on otherwise than the chosen item
     forget()
   end
 end
@@ -87,16 +94,23 @@ function M.update()
   if not is_inserting() or not M.is_on(0) then
     return M.clear()
   end
-  if current() and not menu.has_selection() then
+  if menu.is_in_the_way(suggestion.here()) then
+    request.cancel()
+    asked = ''
+    return forget()
+  end
+  local choice = menu.choice()
+  if current() and not choice then
     return redraw()
   end
-  local key = place_key() .. (menu.has_selection() and vim.fn.complete_info({ 'selected' }).selected or '')
+  local place = place_key()
+  local key = place .. (choice and ' ' .. tostring(choice.id) or '')
   if current() then
     redraw()
   else
     forget()
   end
-  if key ~= asked and vim.fn.reg_executing() == '' then
+  if key ~= asked and place ~= dismissed and vim.fn.reg_executing() == '' then
     asked = key
     request.send_soon(take_over)
   end
@@ -112,7 +126,7 @@ end
 
 --- Show nothing, and wait for no answer.
 function M.clear()
-  asked = ''
+  asked, dismissed = '', ''
   request.cancel()
   forget()
 end
@@ -131,9 +145,9 @@ function M.is_shown()
   return current() ~= nil and is_inserting()
 end
 
---- Whether it may be accepted now: not while a menu's item is selected, unless the user says so.
+--- Whether it may be accepted now: not while an item of a menu is chosen, unless the user says so.
 function M.is_acceptable()
-  return M.is_shown() and (config.options.accept_in_menu or not menu.has_selection())
+  return M.is_shown() and (config.options.accept_in_menu or menu.choice() == nil)
 end
 
 local function tell_accepted(now, part, is_last)
@@ -183,7 +197,7 @@ function M.dismiss()
   end
   request.cancel()
   forget()
-  asked = place_key()
+  asked, dismissed = place_key(), place_key()
   return true
 end
 
@@ -194,7 +208,7 @@ end
 
 --- What the server has for this place when it is asked expressly, with what is shown already as the first.
 local function take_all(found, steps)
-  if not is_inserting() then
+  if not is_possible() then
     return
   end
   local now = current()
@@ -243,8 +257,11 @@ end
 function M.start()
   local group = vim.api.nvim_create_augroup('fimble.ghost', { clear = true })
   listen(group, { 'InsertEnter', 'CursorMovedI', 'TextChangedI', 'TextChangedP' }, M.update)
-  -- Within these two nothing may be changed yet, and the menu is not what it will be.
-  listen(group, { 'CompleteChanged', 'CompleteDone' }, vim.schedule_wrap(M.update))
+  menu.listen(group, function()
+    if server.client_of(0) then
+      M.update()
+    end
+  end)
   vim.api.nvim_create_autocmd({ 'InsertLeave', 'BufLeave' }, {
     group = group,
     desc = 'Fimble: no ghost text any more',

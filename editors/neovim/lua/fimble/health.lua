@@ -58,8 +58,8 @@ local function check_keys()
       well = false
       health.warn(
         ('`%s`: %s'):format(name, conflict),
-        'Set up Fimble after it, choose another key (`keys`), or call '
-          .. "require('fimble').accept() from that mapping (`:help fimble-menus`)."
+        "nvim-cmp's and blink.cmp's mappings pass it on where they end in their fallback (`:help fimble-menus`). "
+          .. "Else call require('fimble').accept() from that mapping, or choose another key (`keys`)."
       )
     end
   end

@@ -23,11 +23,11 @@ function M.setup(options)
   vim.g.fimble_is_set_up = true
 end
 
---- Accept what is shown: all of it, or its next word or line.
+--- Accept what is shown: all of it, or its next word or line.  It goes in as soon as the mapping that asks is done.
 ---@param how? 'all'|'word'|'line'
----@return boolean whether there was anything
+---@return boolean whether there is anything
 function M.accept(how)
-  return require('fimble.ghost').accept(how)
+  return require('fimble.keys').accept((how or 'all') == 'all' and 'accept' or 'accept_' .. how)
 end
 
 --- Whether a suggestion is shown.

@@ -67,14 +67,18 @@ local actions = {
 ---@type table<string, { key: string, former: table? }>
 local mapped = {}
 
-local function former_of(name)
-  return ('<Plug>(fimble-former-%s)'):format(name)
+--- How often keys were mapped.  Another plugin may keep an earlier mapping of ours as what it falls back on: that one
+--- goes on with what was there before it, and not with what was there later, which would be the other plugin again.
+local generation = 0
+
+local function former_of(name, number)
+  return ('<Plug>(fimble-former-%s-%d)'):format(name, number)
 end
 
 --- What the key did before, under another name.  A plain Tab also went to the next place of a snippet (as Neovim 0.11
 --- and later have it by themselves).
 local function keep_former(name, key, former)
-  local plug = former_of(name)
+  local plug = former_of(name, generation)
   if not vim.tbl_isempty(former) then
     local kept = vim.tbl_extend('force', former, { lhs = plug, lhsraw = vim.keycode(plug), buffer = 0 })
     kept.lhsrawalt = nil
@@ -100,7 +104,8 @@ local function map(name, key)
   end
   keep_former(name, key, former)
   -- No <expr> mapping: Neovim looks at those ahead of time, before what was typed just before is in the buffer.
-  vim.keymap.set('i', key, ('<Cmd>lua require("fimble.keys").press("%s")<CR>'):format(name), {
+  local press = '<Cmd>lua require("fimble.keys").press("%s", %d)<CR>'
+  vim.keymap.set('i', key, press:format(name, generation), {
     desc = 'Fimble: ' .. action.what,
   })
   mapped[name] = { key = key, former = former }
@@ -111,16 +116,36 @@ local function feed(keys, mode)
   vim.api.nvim_feedkeys(vim.keycode(keys), mode .. 'i', false)
 end
 
---- A key was pressed: it is Fimble's, or it does what it did before.
-function M.press(name)
-  if not actions[name].is_for() then
-    return feed(former_of(name), 'm')
-  end
+--- Do what an action does, in the turn of the key that was pressed.
+local function take(name)
+  local is_accepting = vim.startswith(name, 'accept')
   -- A menu is closed first, with the item that the user has selected in it.
-  local is_menu_open = vim.fn.pumvisible() == 1 and vim.startswith(name, 'accept')
+  local is_menu_open = is_accepting and vim.fn.pumvisible() == 1
   -- An undo then takes back the suggestion alone.
-  local break_undo = vim.startswith(name, 'accept') and '<C-g>u' or ''
+  local break_undo = is_accepting and '<C-g>u' or ''
   feed((is_menu_open and '<C-y>' or '') .. break_undo .. ('<Cmd>lua require("fimble.keys").run("%s")<CR>'):format(name), 'n')
+end
+
+--- A key was pressed: it is Fimble's, or it does what it did before the mapping of this generation.
+---@param name string
+---@param number integer
+function M.press(name, number)
+  if actions[name].is_for() then
+    take(name)
+  else
+    feed(former_of(name, number), 'm')
+  end
+end
+
+--- Accept as the key does, for mappings of others: also from an <expr> mapping, and before the keys that came since.
+---@param name 'accept'|'accept_word'|'accept_line'
+---@return boolean whether there is anything
+function M.accept(name)
+  local is_wanted = actions[name].is_for()
+  if is_wanted then
+    take(name)
+  end
+  return is_wanted
 end
 
 --- Run an action.
@@ -130,6 +155,7 @@ end
 
 --- Map the keys that the options name.  Setting up again first takes back what was mapped before.
 function M.map_all()
+  generation = generation + 1
   for name, was in pairs(mapped) do
     if (vim.fn.maparg(was.key, 'i', false, true).desc or ''):find('^Fimble: ') then
       vim.keymap.del('i', was.key)

@@ -1,72 +1,121 @@
 --- The completion menu that may stand beside a suggestion: Neovim's own, or that of nvim-cmp or blink.cmp.
 local M = {}
 
---- What a loaded module's function answers; nil where there is none or it fails: it is another plugin's.
-local function ask(module, name)
-  local loaded = package.loaded[module]
-  local found = type(loaded) == 'table' and loaded[name]
-  if not found then
-    return nil
+---@class fimble.Choice an item of a menu that the user has gone to, but not confirmed
+---@field id any what tells it from another
+---@field read fun(): string?, integer? its text, and the column in bytes (from 0) where that begins, if it is known;
+--- nothing if it is more than a text, such as a snippet
+
+---@class fimble.Menu
+---@field choice fun(): fimble.Choice?
+---@field is_drawing fun(): boolean whether it shows ghost text of its own
+---@field listen fun(group: integer, changed: fun())
+
+---@type fimble.Menu[]
+local menus = { require('fimble.menu.native'), require('fimble.menu.cmp'), require('fimble.menu.blink') }
+
+--- What a menu answers; nothing where it fails: two of them are other people's plugins, in versions nobody knows.
+local function ask(question, ...)
+  local is_well, answer, more = pcall(question, ...)
+  if is_well then
+    return answer, more
   end
-  local is_well, answer = pcall(found)
-  return is_well and answer or nil
 end
 
---- Whether an item of a menu is selected, so that the keys are meant for it.
-function M.has_selection()
-  if vim.fn.pumvisible() == 1 then
-    return vim.fn.complete_info({ 'selected' }).selected ~= -1
-  end
-  if ask('cmp', 'visible') then
-    return ask('cmp', 'get_active_entry') ~= nil
-  end
-  return ask('blink.cmp', 'is_visible') == true and ask('blink.cmp', 'get_selected_item') ~= nil
-end
-
---- What the selected item of Neovim's menu would put in and does not yet show, as LSP's selectedCompletionInfo.
---- (An item that is in the text already, as without 'noinsert', needs no mention.)
----@param place fimble.Place
----@param encoding string
----@return table?
-function M.selected_info(place, encoding)
-  if vim.fn.pumvisible() == 0 then
-    return nil
-  end
-  local info = vim.fn.complete_info({ 'selected', 'items' })
-  local item = info.items and info.items[info.selected + 1]
-  local word = item and item.word
-  if not word or word == '' or vim.endswith(place.line:sub(1, place.column), word) then
-    return nil
-  end
-  -- Neovim does not tell where its completion began: it is the longest beginning of the word before the cursor.
-  for length = math.min(#word, place.column), 0, -1 do
-    local start = place.column - length
-    if place.line:sub(start + 1, place.column) == word:sub(1, length) then
-      local position = vim.lsp.util.make_position_params(0, encoding).position
-      local typed = word:sub(1, length)
-      if length == 0 and M._is_within_word(place, word) then
-        return nil -- the menu matches otherwise, so who knows what it replaces
-      end
-      local units = encoding == 'utf-8' and length or M._units(typed, encoding)
-      local first = { line = position.line, character = position.character - units }
-      return { range = { start = first, ['end'] = position }, text = word }
+--- The item that the user has gone to, in the menu that is open.
+---@return fimble.Choice?
+function M.choice()
+  for _, menu in ipairs(menus) do
+    local choice = ask(menu.choice)
+    if choice then
+      return choice
     end
   end
 end
 
 --- Whether a word at this place would go on one that stands there.
-function M._is_within_word(place, word)
-  local before = vim.fn.matchstr(place.line:sub(1, place.column), [[\k$]])
-  return before ~= '' and vim.fn.match(word, [[^\k]]) == 0
+local function is_within_word(before, word)
+  return vim.fn.matchstr(before, [[\k$]]) ~= '' and vim.fn.match(word, [[^\k]]) == 0
+end
+
+--- Where a word begins whose end is still to come: as far left as the text before the cursor begins it.
+local function find_start(before, word)
+  for length = math.min(#word, #before), 0, -1 do
+    if vim.endswith(before, word:sub(1, length)) then
+      return not (length == 0 and is_within_word(before, word)) and #before - length or nil
+    end
+  end
+end
+
+--- What a chosen item puts in at a place and does not yet show.
+---@return { first: integer, text: string }? pending nil if there is nothing chosen, or all of it is in the text
+---@return boolean is_unclear whether something is chosen, but not how the text will be
+local function pending(place)
+  local choice = M.choice()
+  if not choice then
+    return nil, false
+  end
+  local before = place.line:sub(1, place.column)
+  local word, first = ask(choice.read)
+  if not word or word:find('\n', 1, true) then
+    return nil, true
+  elseif vim.endswith(before, word) then
+    return nil, false
+  end
+  first = first or find_start(before, word)
+  -- The menu may match otherwise than from the left: then it replaces what stands there.
+  if not first or first > #before or not vim.startswith(word, before:sub(first + 1)) then
+    return nil, true
+  end
+  return { first = first, text = word }, false
+end
+
+--- Whether nothing can be shown at a place: the menu shows ghost text there, or who knows what its item puts in.
+---@param place fimble.Place
+---@return boolean
+function M.is_in_the_way(place)
+  for _, menu in ipairs(menus) do
+    if ask(menu.is_drawing) then
+      return true
+    end
+  end
+  local _, is_unclear = pending(place)
+  return is_unclear
+end
+
+--- What the chosen item would put in and does not yet show, as LSP's selectedCompletionInfo.
+---@param place fimble.Place
+---@param encoding string
+---@return table?
+function M.selected_info(place, encoding)
+  local what = pending(place)
+  if not what then
+    return nil
+  end
+  local position = vim.lsp.util.make_position_params(0, encoding).position
+  local typed = place.line:sub(what.first + 1, place.column)
+  local first = { line = position.line, character = position.character - M._units(typed, encoding) }
+  return { range = { start = first, ['end'] = position }, text = what.text }
 end
 
 --- The length of a text in the units of an encoding.
 function M._units(text, encoding)
-  if vim.fn.has('nvim-0.11') == 1 then
+  if encoding == 'utf-8' then
+    return #text
+  elseif vim.fn.has('nvim-0.11') == 1 then
     return vim.str_utfindex(text, encoding)
   end
   local utf32, utf16 = vim.str_utfindex(text)
   return encoding == 'utf-16' and utf16 or utf32
+end
+
+--- Hear when a menu changes in a way that is no change of the text.
+---@param group integer
+---@param changed fun()
+function M.listen(group, changed)
+  for _, menu in ipairs(menus) do
+    menu.listen(group, changed)
+  end
 end
 
 return M

@@ -12,10 +12,13 @@ local TRIGGER = { invoked = 1, automatic = 2 }
 ---@type { client: vim.lsp.Client, id: integer }?
 local running
 local timer = assert(vim.uv.new_timer())
+--- How many questions were ended.  A timer that is stopped may have had its say already, which is then still to be heard.
+local ended = 0
 
 --- End the question that is waiting or under way.
 function M.cancel()
   timer:stop()
+  ended = ended + 1
   if running then
     local old = running
     running = nil
@@ -67,11 +70,12 @@ end
 ---@param answered fun(found: fimble.Suggestion[])
 function M.send_soon(answered)
   M.cancel()
+  local mine = ended
   timer:start(
     config.options.debounce_ms,
     0,
     vim.schedule_wrap(function()
-      if vim.startswith(vim.api.nvim_get_mode().mode, 'i') and not timer:is_active() then
+      if vim.startswith(vim.api.nvim_get_mode().mode, 'i') and ended == mine then
         M.send('automatic', answered)
       end
     end)
