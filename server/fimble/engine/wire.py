@@ -271,6 +271,8 @@ class Probe(msgspec.Struct, kw_only=True, omit_defaults=True):
     n_ctx_train: int = 0
     licence: str = ""
     fim_tokens: list[int] = []
+    family: str = ""
+    """Whose order its prompts have (models/PROMPT.md); empty if only its tokens are known."""
     system_info: str = ""
     gpu: bool = False
     error: ErrorBody | None = None

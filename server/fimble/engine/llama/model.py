@@ -78,9 +78,9 @@ class Model:
         self.path = path
         name = f"{self.metadata('general.name')} {self.metadata('general.finetune')} {path.stem}"
         self.vocab = Vocab(llama.llama_model_get_vocab(self._model), name)
-        self.fim = self.vocab.fim or self._refuse("it has no fill-in-the-middle tokens")
         if why := why_untrained(name):
             self._refuse(why)
+        self.fim = self.vocab.fim or self._refuse("it has no fill-in-the-middle tokens")
         self.n_params: int = llama.llama_model_n_params(self._model)
         self.n_ctx_train: int = llama.llama_model_n_ctx_train(self._model)
         self.size_bytes: int = llama.llama_model_size(self._model)
