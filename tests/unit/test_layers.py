@@ -50,6 +50,7 @@ LAYERS: tuple[tuple[tuple[str, ...], ...], ...] = (
         ("settings",),
         ("languages",),
         ("privacy",),
+        ("builds",),
         ("engine",),
         ("engine.wire",),
         ("index",),

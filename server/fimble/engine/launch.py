@@ -15,10 +15,11 @@ import msgspec
 import psutil
 
 from fimble import background, paths
+from fimble.builds import OTHER_PROCESSOR, build_command, is_illegal_instruction
 from fimble.engine import endpoint
 from fimble.engine.endpoint import Endpoint, settings_key
 from fimble.engine.wire import EngineSettings, Probe
-from fimble.errors import MODEL_ERRORS, ModelCorrupt, ModelError, ModelNotFound
+from fimble.errors import MODEL_ERRORS, EngineCrashed, ModelCorrupt, ModelError, ModelNotFound
 from fimble.settings import EngineConfig
 
 #: Rounds an OpenMP thread spins at a barrier before it sleeps.  The default spins on, and a laptop that is busy
@@ -105,8 +106,10 @@ class Launcher:
         """Whether an engine that was started from here is alive."""
         return self._child is not None and self._child.poll() is None
 
-    def log_tail(self) -> str:
-        """The last line that the engine logged, for messages."""
+    def last_words(self) -> str:
+        """Why the engine ended, for messages: the last line that it logged, or what its end says by itself."""
+        if is_illegal_instruction(self.exit_status()):
+            return OTHER_PROCESSOR
         try:
             text = (paths.log_dir() / f"engine-{self.key}.log").read_text("utf-8", "replace")
         except OSError:
@@ -117,7 +120,7 @@ class Launcher:
 def probe(model_path: Path, timeout_s: float = 120.0) -> Probe:
     """Try a model in a process of its own.
 
-    Raises the ModelError that describes what is wrong with it.
+    Raises the ModelError that describes what is wrong with it, EngineCrashed if llama.cpp cannot run here at all.
     """
     command = (sys.executable, "-m", "fimble.engine.probe", str(model_path))
     try:
@@ -128,6 +131,8 @@ def probe(model_path: Path, timeout_s: float = 120.0) -> Probe:
             f"{model_path} did not load within {timeout_s:.0f} seconds.", "Choose a smaller model."
         ) from None
     except (ValueError, msgspec.DecodeError):
+        if is_illegal_instruction(done.returncode):
+            raise EngineCrashed(f"{OTHER_PROCESSOR}.", f"Build it here: {build_command('cpu')}") from None
         said = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
         raise ModelCorrupt(
             f"llama.cpp ended on {model_path} (status {done.returncode}): {said}", "Choose another model."
