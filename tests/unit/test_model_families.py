@@ -157,7 +157,6 @@ DEEPSEEK, CODEGEMMA = VOCABULARIES["deepseek-coder"].markers, VOCABULARIES["code
         (chat("Meta Llama 3 8B Instruct", ("<|end_of_text|>", "<|eot_id|>")), "a chat model that .* no fill-in"),
         (replace(chat("GPT 2", ("<|endoftext|>",)), chat_template=""), "is a model that .* no fill-in"),
         (chat("Qwen3 8B", QWEN), "made to chat"),
-        (chat("Qwen2.5 7B Instruct", QWEN), "made to chat"),
         (chat("DeepSeek R1 Distill Qwen 7B", QWEN), "thoughts"),
         (chat("Deepseek Coder 6.7b Instruct", DEEPSEEK), "made to chat"),
         (chat("Codegemma 7b It", CODEGEMMA, "llama"), "made to chat"),

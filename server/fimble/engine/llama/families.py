@@ -104,13 +104,13 @@ def plain(name: str) -> str:
 _ONLY_CHAT = "its vocabulary has the tokens, but it was made to chat and not trained to fill in what is missing"
 
 #: Models whose vocabulary has tokens that they were not trained on.  What is said of each is its makers' word, or that
-#: of llama.cpp's author; others that chat (Qwen2.5-Coder-Instruct, Granite, CodeLlama-Instruct) do fill in the middle.
+#: of llama.cpp's author; of others nobody says so, and whether they can is tried.  A chat template is no reason:
+#: Qwen2.5-Coder-Instruct (Qwen3-Coder issue 206), Granite's and CodeLlama-Instruct fill in the middle.
 _UNTRAINED = (
     # DeepSeek-Coder issue 80: "we don't use FIM task during fine-tuning".
     (r"deepseek-coder(?!-?v[2-9])[\w.-]*-instruct", _ONLY_CHAT),
     # llama.vscode issue 55, about Qwen3: "not supposed to be used for FIM".
     (r"^(?!.*(coder|base)).*\bqwen-?3-\d", _ONLY_CHAT),
-    (r"^(?!.*coder).*\bqwen-?2(\.5)?-\d[\w.]*-(instruct|chat)", _ONLY_CHAT),
     (r"\bqwq-|\br1-distill", "it writes down its thoughts before it answers"),
     # Google's card of CodeGemma has code completion for the pretrained models only.
     (r"\bcodegemma-[\w.]+-it\b", _ONLY_CHAT),
