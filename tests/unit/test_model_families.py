@@ -12,7 +12,7 @@ from vocabularies import MISTRAL, QWEN, VOCABULARIES, Vocabulary, write_vocabula
 
 from fimble.engine.healing import Pieces, take_back
 from fimble.engine.llama import Model
-from fimble.engine.prompt import render_infill
+from fimble.engine.prompt import account, render_infill
 from fimble.engine.wire import ExtraFile, InfillRequest
 from fimble.errors import ModelNoFim
 from fimble.suggest.markers import without_markers
@@ -108,6 +108,10 @@ def test_a_prompt_fits_whatever_the_family(name: str, n_ctx: int, load: Callable
         )
         prompt = render_infill(request, model.vocab, model.fim, n_ctx)
         assert len(prompt.tokens) + prompt.n_predict <= n_ctx
+        # What people are told of its parts adds up.
+        own = [model.vocab.bos, model.fim.prefix, model.fim.suffix, model.fim.middle]
+        told = sum(part.tokens for part in account(request, model.vocab, model.fim, n_ctx))
+        assert told + sum(marker is not None for marker in own) == len(prompt.tokens)
 
 
 UNKNOWN = Vocabulary(
