@@ -170,7 +170,7 @@ def _write_stamp(digest: str) -> None:
 
 
 def _install(extras: Sequence[str], anew: bool, llama: Sequence[str], is_new_choice: bool) -> None:
-    installer = Installer(ROOT, VENV, PYTHON, llama if anew or is_new_choice else ())
+    installer = Installer(ROOT, VENV, PYTHON, llama, is_new=anew or is_new_choice)
     _explain(anew, installer.name)
     STAMP.unlink(missing_ok=True)
     if anew:

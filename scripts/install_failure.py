@@ -26,7 +26,8 @@ _NO_COMPILER = (
 )
 _NO_CUDA = "NVIDIA's CUDA toolkit is missing (nvcc). On Debian and Ubuntu: apt install nvidia-cuda-toolkit"
 _NO_VULKAN = (
-    "Vulkan's headers or its shader compiler are missing. On Debian and Ubuntu: apt install libvulkan-dev glslc"
+    "Vulkan's headers or its shader compiler are missing. On Debian and Ubuntu:\n"
+    "     apt install libvulkan-dev glslc spirv-headers"
 )
 _NO_HIP = "ROCm's HIP is missing. Install AMD's ROCm, or build with --backend vulkan"
 _NO_CMAKE = "CMake is missing. On Debian and Ubuntu: apt install cmake"

@@ -39,12 +39,13 @@ def builds() -> ModuleType:
 class Installer:
     """Installs the project in *root* into *venv*, whose Python is (or will be) *python*.
 
-    *llama* is the llama.cpp that is put in place whatever is there: a backend, then ``wheel`` if it is not to be
-    built.  Empty: the one that is there, or that pip or uv finds.
+    *llama* is the llama.cpp that was chosen: a backend, then ``wheel`` if it is not to be built; empty: as pip or uv
+    finds it.  With *is_new* it is put in place whatever is there.
     """
 
-    def __init__(self, root: Path, venv: Path, python: Path, llama: Sequence[str] = ()) -> None:
+    def __init__(self, root: Path, venv: Path, python: Path, llama: Sequence[str] = (), is_new: bool = True) -> None:
         self._llama = tuple(llama)
+        self._is_new = is_new and bool(llama)
         self._root = root
         self._venv = venv
         self._python = python
@@ -79,7 +80,7 @@ class Installer:
         if self._uv:
             if anew:
                 yield [self._uv, "venv", "--allow-existing", "--python", base, str(self._venv)]
-            if self._llama:
+            if self._is_new:
                 anew_options = ["--reinstall-package", builds().PACKAGE, *self._llama_options("--no-cache")]
                 yield [self._uv, "pip", "install", "-v", "--python", str(self._python), *anew_options, self._wanted()]
             yield [self._uv, "pip", "install", "-v", "--python", str(self._python), "--editable", what]
@@ -90,7 +91,7 @@ class Installer:
             yield [base, "-m", "venv", str(self._venv)]
         options = ["--verbose", "--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
         install = [str(self._python), "-m", "pip", "install", *options]
-        if self._llama:
+        if self._is_new:
             # With its dependencies: the next command finds all of it there, and asks no index for another one.
             yield [*install, "--force-reinstall", *self._llama_options("--no-cache-dir"), self._wanted()]
         yield [*install, "--editable", what]

@@ -71,6 +71,29 @@ def test_every_backend_can_be_asked_for(monkeypatch: pytest.MonkeyPatch, capsys:
     assert asked == [None, ["cpu", "wheel"], *([name] for name in builds.BACKENDS)]
 
 
+def test_a_choice_stays_until_another_one_is_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The scripts that call `ensure` without one neither put llama.cpp in place again nor forget what was chosen."""
+    made: list[tuple[list[str], bool]] = []
+
+    class Recorded(Installer):
+        def install(self, extras: object, anew: bool) -> str:
+            made.append((list(self._llama), self._is_new))
+            tmp_path.mkdir(exist_ok=True)
+            return "0:01"
+
+    monkeypatch.setattr(environment, "Installer", Recorded)
+    for name in ("VENV", "STAMP", "CHOICE"):
+        monkeypatch.setattr(environment, name, tmp_path / getattr(environment, name).name)
+    monkeypatch.setattr(environment, "_look", lambda: ((3, 11), str(ROOT / "server/fimble/__init__.py")))
+    monkeypatch.setattr(environment, "_explain", lambda *_: None)
+    environment.ensure(llama=["cuda"])
+    environment.ensure()
+    environment.ensure(("dev", "train"))
+    environment.ensure(("dev", "train"), llama=["cpu", "wheel"])
+    environment.ensure(("dev", "train"))
+    assert made == [(["cuda"], True), (["cuda"], False), (["cpu", "wheel"], True)]
+
+
 @pytest.mark.parametrize(
     ("printed", "fix"),
     [
