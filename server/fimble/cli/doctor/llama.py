@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -23,14 +24,13 @@ _NO_COMPILER = {
     "Windows": "Install the C++ build tools of Visual Studio.",
 }
 
-#: What is missing when the library itself is there, by the name that the system's loader says.
+#: What is missing when the library itself is there: a pattern for the name that the system's loader says, and the fix.
 _LIBRARIES = (
-    ("libc.musl", "It is a wheel for another kind of Linux (musl)", build_command("cpu")),
+    (r"libc\.musl", "It is a wheel for another kind of Linux (musl)", build_command("cpu")),
     ("libgomp", "OpenMP's library is missing", "Debian, Ubuntu: apt install libgomp1; Fedora: dnf install libgomp."),
     ("libvulkan", "Vulkan's loader is missing", "Debian, Ubuntu: apt install libvulkan1; or " + wheel_command("cpu")),
-    ("libcuda", "NVIDIA's driver or CUDA's libraries are missing", "Install them, or " + wheel_command("cpu")),
-    ("libcublas", "CUDA's libraries are missing", "Install the CUDA toolkit, or " + wheel_command("cpu")),
-    ("hip", "ROCm's libraries are missing", "Install ROCm, or " + wheel_command("cpu")),
+    ("libcu(da|blas)", "NVIDIA's driver or CUDA's libraries are missing", "Install them, or " + wheel_command("cpu")),
+    ("lib(amd)?hip|librocblas", "ROCm's libraries are missing", "Install ROCm, or " + wheel_command("cpu")),
 )
 
 #: Makers of GPUs by their PCI number, and the backend for their cards.
@@ -64,8 +64,8 @@ def library() -> Iterator[Finding]:
 
 
 def _why(said: str, status: int) -> tuple[str, str]:
-    for name, cause, fix in _LIBRARIES:
-        if name in said.lower():
+    for pattern, cause, fix in _LIBRARIES:
+        if re.search(pattern, said):
             return f"{cause} ({said})", fix
     if "No module named 'llama_cpp'" in said:
         return "llama-cpp-python is not installed", _get_it()
