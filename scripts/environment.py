@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Fimble's own virtual environment, ``.venv``: made when it is missing, renewed when it is out of date.
 
-    python3 scripts/environment.py      make it, and print the path of its Python
+    python3 scripts/environment.py                    make it, and print the path of its Python
+    python3 scripts/environment.py --backend cuda     the same with a llama.cpp that is built for NVIDIA's GPUs
+    python3 scripts/environment.py --prebuilt         the same with a wheel of llama.cpp: no compiler is needed
 
 The other scripts call `ensure` first, so that one command is all that a fresh clone needs.  When nothing has
 changed that takes a tenth of a second.  Only the standard library is used here, and nothing that an older Python
@@ -10,6 +12,7 @@ could not at least read: it should get as far as the sentence that says which on
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import hashlib
 import json
@@ -32,6 +35,9 @@ MIN_PYTHON = (3, 11)
 #: Written last, so an install that was interrupted leaves none: what was installed, and for which folder.
 STAMP = VENV / "fimble.stamp"
 
+#: Which llama.cpp was asked for: a backend, and ``wheel`` if it was not to be built.  It stays so until asked again.
+CHOICE = VENV / "fimble.llama"
+
 #: Run by the environment's Python: which one is it, and does it find this checkout's fimble?
 _PROBE = (
     "import importlib.util, json, sys; found = importlib.util.find_spec('fimble');"
@@ -39,29 +45,32 @@ _PROBE = (
 )
 
 
-def ensure(extras: Sequence[str] = ("dev",)) -> Path:
+def ensure(extras: Sequence[str] = ("dev",), llama: Sequence[str] | None = None) -> Path:
     """Make sure that ``.venv`` holds Fimble, editable, with *extras*; return the path of its Python.
 
-    Says on stderr what it does.  Raises EnvironmentProblem.
+    *llama* is which llama.cpp: a backend of ``fimble.builds``, then ``wheel`` if it is not to be built; None: as it
+    is, or as pip finds it.  Says on stderr what it does.  Raises EnvironmentProblem.
     """
     _refuse_old_python()
     with _one_at_a_time():
         version, origin = _look()
-        stamp = _read_stamp()
+        stamp = _read_lines(STAMP)
+        chosen = _read_lines(CHOICE) if llama is None else list(llama)
         is_ours = bool(origin) and Path(origin).is_relative_to(ROOT)
-        if is_ours and stamp == [str(ROOT), _digest(extras, version)]:
+        if is_ours and stamp == [str(ROOT), _digest(extras, version, chosen)]:
             return PYTHON
         # Copied or moved to another folder: the programs in it still start the Python of the old one.
         is_moved = len(stamp) == 2 and stamp[0] != str(ROOT)
-        _install(extras, anew=version < MIN_PYTHON or is_moved)
-        _write_stamp(_digest(extras, _look()[0]))
+        _install(extras, version < MIN_PYTHON or is_moved, chosen, is_new_choice=llama is not None)
+        CHOICE.write_text("\n".join(chosen), "utf-8")
+        _write_stamp(_digest(extras, _look()[0], chosen))
     return PYTHON
 
 
-def ensure_or_exit(extras: Sequence[str] = ("dev",)) -> Path:
+def ensure_or_exit(extras: Sequence[str] = ("dev",), llama: Sequence[str] | None = None) -> Path:
     """`ensure` for scripts: a problem is printed and ends the process."""
     try:
-        return ensure(extras)
+        return ensure(extras, llama)
     except EnvironmentProblem as problem:
         _say(str(problem))
     except KeyboardInterrupt:
@@ -126,7 +135,7 @@ def _look() -> tuple[tuple[int, ...], str]:
     return tuple(version), origin
 
 
-def _digest(extras: Sequence[str], version: tuple[int, ...]) -> str:
+def _digest(extras: Sequence[str], version: tuple[int, ...], llama: Sequence[str]) -> str:
     """A hash of everything that an install depends on.  The settings of linters are not among it."""
     import tomllib  # not at the top: an older Python lacks it and would get no further
 
@@ -139,13 +148,14 @@ def _digest(extras: Sequence[str], version: tuple[int, ...]) -> str:
         re.findall(r"^__version__.*", package, re.MULTILINE),
         sorted(extras),
         version,
+        *([llama] if llama else []),
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _read_stamp() -> list[str]:
+def _read_lines(path: Path) -> list[str]:
     try:
-        return STAMP.read_text("utf-8").splitlines()
+        return path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         return []
 
@@ -159,8 +169,8 @@ def _write_stamp(digest: str) -> None:
 # --- making it ----------------------------------------------------------------------------------------------
 
 
-def _install(extras: Sequence[str], anew: bool) -> None:
-    installer = Installer(ROOT, VENV, PYTHON)
+def _install(extras: Sequence[str], anew: bool, llama: Sequence[str], is_new_choice: bool) -> None:
+    installer = Installer(ROOT, VENV, PYTHON, llama, is_new=anew or is_new_choice)
     _explain(anew, installer.name)
     STAMP.unlink(missing_ok=True)
     if anew:
@@ -191,5 +201,17 @@ def _remove_environment() -> None:
         shutil.rmtree(VENV)
 
 
+def _main() -> None:
+    parser = argparse.ArgumentParser(description="Make Fimble's own environment, .venv; see server/INSTALLING.md.")
+    names = ("cpu", "cuda", "metal", "vulkan", "rocm")
+    parser.add_argument("--backend", choices=names, help="what llama.cpp is to compute with; it is put in place anew")
+    parser.add_argument("--prebuilt", action="store_true", help="take a wheel of its makers instead of compiling it")
+    asked = parser.parse_args()
+    llama = None
+    if asked.backend or asked.prebuilt:
+        llama = [asked.backend or "cpu", *(["wheel"] if asked.prebuilt else [])]
+    print(ensure_or_exit(llama=llama))
+
+
 if __name__ == "__main__":
-    print(ensure_or_exit())
+    _main()

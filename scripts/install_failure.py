@@ -21,8 +21,15 @@ _NO_COMPILER = (
     "llama.cpp is compiled for this machine, and there is no working C++ compiler. Install one:\n"
     "     Debian, Ubuntu: apt install build-essential cmake\n"
     "     Fedora:         dnf install gcc-c++ make cmake\n"
-    "     macOS:          xcode-select --install"
+    "     macOS:          xcode-select --install\n"
+    "     or do without:  python3 scripts/environment.py --prebuilt (server/INSTALLING.md)"
 )
+_NO_CUDA = "NVIDIA's CUDA toolkit is missing (nvcc). On Debian and Ubuntu: apt install nvidia-cuda-toolkit"
+_NO_VULKAN = (
+    "Vulkan's headers or its shader compiler are missing. On Debian and Ubuntu:\n"
+    "     apt install libvulkan-dev glslc spirv-headers"
+)
+_NO_HIP = "ROCm's HIP is missing. Install AMD's ROCm, or build with --backend vulkan"
 _NO_CMAKE = "CMake is missing. On Debian and Ubuntu: apt install cmake"
 _NO_HEADERS = "The headers of Python are missing. On Debian and Ubuntu: apt install python3-dev"
 _NO_SPACE = "The disk is full. The environment takes about a gigabyte while it is built; then run this again."
@@ -41,6 +48,9 @@ _OTHER = "Read the lines above. When they are no help, remove .venv and run this
 _SIGNS = (
     (r"No space left on device", _NO_SPACE),
     (r"Killed signal terminated program|fatal error: Killed|virtual memory exhausted", _NO_MEMORY),
+    (r"CUDA Toolkit not found|No CMAKE_CUDA_COMPILER|Failed to find nvcc|CUDAToolkit_ROOT", _NO_CUDA),
+    (r"Could NOT find Vulkan|Could not find a package configuration file provided by \"SPIRV", _NO_VULKAN),
+    (r"Could not find a package configuration file provided by \"hip\"|hip-config\.cmake", _NO_HIP),
     (
         r"No CMAKE_C(XX)?_COMPILER could be found|CMAKE_C(XX)?_COMPILER[\w-]* not (set|found)|"
         r"is not able to compile a simple test program|(g\+\+|gcc|c\+\+|cc): (command )?not found",

@@ -53,6 +53,7 @@ LAYERS: tuple[tuple[tuple[str, ...], ...], ...] = (
         ("privacy",),
         ("memory",),
         ("gguf_header",),
+        ("builds",),
         ("engine",),
         ("engine.wire", "engine.failures"),
         ("index",),

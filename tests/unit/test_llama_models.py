@@ -115,7 +115,7 @@ def test_fim_tokens_are_found_by_their_text(new_gguf: NewGguf) -> None:
             "Mellum 4b",
             "6 F 6 H 2 S 1 P 3 T",
         ),
-        ({1: "<fim_prefix>", 2: "<fim_suffix>", 3: "<fim_middle>"}, "stable-code", "F 1 P 2 S 3 T"),
+        ({1: "<fim_prefix>", 2: "<fim_suffix>", 3: "<fim_middle>"}, "stable-code", "1 F P 2 S 3 T"),
     ],
 )
 def test_families_are_asked_as_they_were_trained(

@@ -168,11 +168,11 @@ def test_the_newest_snippets_stay() -> None:
 
 
 def test_a_model_without_file_tokens_still_sees_snippets() -> None:
-    """Families that know only prefix, suffix and middle get other files as text before the prefix."""
+    """Families that know only prefix, suffix and middle get other files as text at its beginning."""
     bare = FIM._replace(repo=None, file=None)
     extra = [ExtraFile(filename="b.py", text="b = 1")]
     tokens = render(infill(input_extra=extra, filename="a.py", repo_name="r", input_prefix="p"), fim=bare).tokens
-    assert tokens == (*VOCAB.tokenize("b.py\nb = 1\n"), FIM.prefix, *VOCAB.tokenize("p"), FIM.suffix, FIM.middle)
+    assert tokens == (FIM.prefix, *VOCAB.tokenize("b.py\nb = 1\n"), *VOCAB.tokenize("p"), FIM.suffix, FIM.middle)
 
 
 @given(st.one_of(texts, st.lists(st.integers(0, VOCAB.size - 1), max_size=900)), predictions, contexts)

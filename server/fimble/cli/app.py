@@ -77,7 +77,7 @@ def doctor(
     json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Check this installation: what was found, what is wrong, and how to fix it."""
-    from fimble.cli.doctor import run
+    from fimble.cli.doctor.command import run
 
     raise typer.Exit(run(json))
 

@@ -176,7 +176,7 @@ class EngineClient:
         if self._crashes < len(_BACKOFF_S):
             await asyncio.sleep(wait)
         elif wait:
-            said = self.launcher.log_tail()
+            said = self.launcher.last_words()
             raise EngineCrashed(
                 f"The engine stopped {self._crashes} times in a row" + (f" ({said})." if said else "."),
                 "It is tried again in a minute; `fimble doctor` helps to find out why.",

@@ -16,12 +16,13 @@ import msgspec
 import psutil
 
 from fimble import background, catalog, memory, paths
+from fimble.builds import OTHER_PROCESSOR, build_command, is_illegal_instruction
 from fimble.digests import quick_digest as quick_digest
 from fimble.engine import endpoint
 from fimble.engine.endpoint import Endpoint, settings_key
 from fimble.engine.failures import NO_MEMORY, as_error
 from fimble.engine.wire import EngineSettings, Probe, Trial
-from fimble.errors import ModelCrashes, ModelError, ModelNotFound, ModelTooLarge
+from fimble.errors import EngineCrashed, ModelCrashes, ModelError, ModelNotFound, ModelTooLarge
 from fimble.settings import EngineConfig
 
 #: Rounds an OpenMP thread spins at a barrier before it sleeps.  The default spins on, and a laptop that is busy
@@ -115,6 +116,8 @@ class Launcher:
         if pid == self.child_pid and self._child:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 status = self._child.wait(timeout_s)
+                if is_illegal_instruction(status):
+                    return False  # no model's fault: llama.cpp was built for another processor
                 return (status < 0 and -status not in _POLITE_SIGNALS) or status > _LARGEST_EXIT_STATUS
             return False
         left = self.endpoint()
@@ -125,24 +128,21 @@ class Launcher:
         """Whether an engine that was started from here is alive."""
         return self._child is not None and self._child.poll() is None
 
-    def log_tail(self) -> str:
-        """The last line that the engine logged, for messages."""
-        try:
-            text = (paths.log_dir() / f"engine-{self.key}.log").read_text("utf-8", "replace")
-        except OSError:
-            return ""
-        return text.strip().rpartition("\n")[2]
-
     def last_words(self) -> str:
-        """What llama.cpp or Python said last, before the engine ended; empty where it only logged."""
-        said = self.log_tail()
+        """Why the engine ended: what its end says by itself, or llama.cpp or Python; empty where it only logged."""
+        if is_illegal_instruction(self.exit_status()):
+            return OTHER_PROCESSOR
+        said = ""
+        with contextlib.suppress(OSError):
+            text = (paths.log_dir() / f"engine-{self.key}.log").read_text("utf-8", "replace")
+            said = text.strip().rpartition("\n")[2]
         return "" if _LOGGED.match(said) else said
 
 
 def probe(model_path: Path, timeout_s: float = 120.0) -> Probe:
     """Try a model in a process of its own.
 
-    Raises the ModelError that describes what is wrong with it.
+    Raises the ModelError that describes what is wrong with it, EngineCrashed if llama.cpp cannot run here at all.
     """
     return _try("probe", str(model_path), model_path, timeout_s, Probe)
 
@@ -169,6 +169,8 @@ def _try(module: str, argument: str, model_path: Path, timeout_s: float, kind: t
             f"{model_path} was not ready within {timeout_s:.0f} seconds.", "Choose a smaller model."
         ) from None
     except (ValueError, msgspec.DecodeError):
+        if is_illegal_instruction(done.returncode):
+            raise EngineCrashed(f"{OTHER_PROCESSOR}.", f"Build it here: {build_command('cpu')}") from None
         said = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
         if is_out_of_memory(done.returncode, said, memory.oom_kills() - kills):
             raise ModelTooLarge(

@@ -39,6 +39,7 @@ def describe(model: Model) -> Probe:
         n_params=model.n_params,
         n_ctx_train=model.n_ctx_train,
         licence=model.metadata("general.license"),
+        family=model.vocab.family,
         fim_tokens=[token for token in model.fim[:3] if token is not None],
         system_info=system_info(),
         gpu=can_use_gpu(),

@@ -3,8 +3,8 @@
     [BOS] <repo>NAME\\n  (<file>path\\n text)...  <file>path\\n  <pre> prefix <suf> suffix <mid> typed
     [BOS] <repo>NAME\\n  (<file>path\\n text)...  <file>path\\n  <suf> suffix <pre> prefix <mid> typed
 
-The second is for models that were trained with the suffix first; those of them that know no files have theirs at the
-beginning of the prefix.
+The second is for models that were trained with the suffix first.  Models that know no files have theirs at the
+beginning of the prefix: that is where text before the hole was when they were trained.
 
 Everything before ``typed`` stays as it is while the user types, so a keystroke appends a token or two.  Only
 ids make a control token: text that spells ``<|fim_middle|>`` is just text.
@@ -14,11 +14,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fimble.engine.llama import FimTokens, SuffixFirst, Vocab
-from fimble.engine.wire import CompletionRequest, ExtraFile, InfillRequest, PromptPart
-
-#: How the name of a file begins for a model without a middle token (Mistral's guide to Codestral's FIM prompts).
-_CODESTRAL_FILE = "+++++ "
+from fimble.engine.llama import FimTokens, Layout, Vocab
+from fimble.engine.wire import CompletionRequest, InfillRequest, PromptPart
 
 #: BOS, prefix, suffix and middle tokens.
 _MARKERS = 4
@@ -36,7 +33,7 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
-class _Layout:
+class _Parts:
     """The parts of a prompt, cut to size, and how long each was."""
 
     n_predict: int
@@ -61,8 +58,7 @@ def render_infill(request: InfillRequest, vocab: Vocab, fim: FimTokens, n_ctx: i
     """
     made = _lay_out(request, vocab, fim, n_ctx)
     bos = () if vocab.bos is None else (vocab.bos,)
-    files = (*made.repo, *(token for snippet in made.snippets for token in snippet), *made.head)
-    tokens = (*bos, *_around(fim, files, made.prefix, made.suffix), *made.typed)
+    tokens = (*bos, *_around(fim, vocab.layout, made), *made.typed)
     return Prompt(tokens, made.n_predict, made.left_out, len(made.typed))
 
 
@@ -74,7 +70,7 @@ def account(request: InfillRequest, vocab: Vocab, fim: FimTokens, n_ctx: int) ->
     for number, extra in enumerate(request.input_extra):
         is_kept = number >= dropped
         tokens = len(made.snippets[number - dropped]) if is_kept else 0
-        whole = tokens if is_kept else len(_named(_snippet_text(extra), vocab, fim))
+        whole = tokens if is_kept else len(_snippet(request, number, vocab, fim))
         parts.append(PromptPart(part="snippet", name=extra.filename, tokens=tokens, left_out=whole - tokens))
     if made.head:
         parts.append(PromptPart(part="file", name=request.filename, tokens=len(made.head)))
@@ -84,7 +80,7 @@ def account(request: InfillRequest, vocab: Vocab, fim: FimTokens, n_ctx: int) ->
     return parts
 
 
-def _lay_out(request: InfillRequest, vocab: Vocab, fim: FimTokens, n_ctx: int) -> _Layout:
+def _lay_out(request: InfillRequest, vocab: Vocab, fim: FimTokens, n_ctx: int) -> _Parts:
     quarter = n_ctx // 4
     n_predict = _n_predict(request.n_predict, n_ctx)
     head, head_dropped = _file_header(request, vocab, fim, quarter // 2)
@@ -96,7 +92,9 @@ def _lay_out(request: InfillRequest, vocab: Vocab, fim: FimTokens, n_ctx: int) -
     middle_room = min(quarter * max(-(-(len(typed_kept) + n_predict) // quarter), 1), most)
     room = most - middle_room
 
-    prefix_all, suffix_all = vocab.tokenize(request.input_prefix), vocab.tokenize(request.input_suffix)
+    has_before = head or request.input_extra if fim.file is None else head and vocab.layout.path_in_prefix
+    prefix_all = (vocab.tokenize if has_before else vocab.tokenize_first)(request.input_prefix)
+    suffix_all = vocab.tokenize(request.input_suffix)
     # Somebody chose the snippets for this place: the far ends of a long file are worth less than they are.
     repo, snippets = _snippets(request, vocab, fim, room * 3 // 10)
     own = room - len(repo) - sum(map(len, snippets))
@@ -104,7 +102,7 @@ def _lay_out(request: InfillRequest, vocab: Vocab, fim: FimTokens, n_ctx: int) -
     prefix = _keep_end(prefix_all, own - len(suffix))
     repo, snippets = _snippets(request, vocab, fim, room - len(suffix) - len(prefix))
     cut = ((prefix, prefix_all), (suffix, suffix_all), (typed_kept, typed), (snippets, request.input_extra))
-    return _Layout(
+    return _Parts(
         n_predict=n_predict,
         repo=repo,
         snippets=snippets,
@@ -117,16 +115,17 @@ def _lay_out(request: InfillRequest, vocab: Vocab, fim: FimTokens, n_ctx: int) -
     )
 
 
-def _around(
-    fim: FimTokens, files: tuple[int, ...], prefix: tuple[int, ...], suffix: tuple[int, ...]
-) -> tuple[int, ...]:
+def _around(fim: FimTokens, layout: Layout, made: _Parts) -> tuple[int, ...]:
     """Everything before what is typed, in the order that the model was trained on."""
-    middle = () if fim.middle is None else (fim.middle,)
-    if not isinstance(fim, SuffixFirst):
-        return (*files, fim.prefix, *prefix, fim.suffix, *suffix, *middle)
+    files = (*made.repo, *(token for snippet in made.snippets for token in snippet))
+    before, inside = (*files, *made.head), made.prefix
     if fim.file is None:
-        return (fim.suffix, *suffix, fim.prefix, *files, *prefix, *middle)
-    return (*files, fim.suffix, *suffix, fim.prefix, *prefix, *middle)
+        before, inside = (), (*files, *made.head, *made.prefix)
+    elif layout.path_in_prefix:
+        before, inside = (*files, *made.head[:1]), (*made.head[1:], *made.prefix)
+    halves = ((fim.prefix, *inside), (fim.suffix, *made.suffix))
+    first, second = reversed(halves) if layout.suffix_first else halves
+    return (*before, *first, *second, *(() if fim.middle is None else (fim.middle,)))
 
 
 def render_completion(request: CompletionRequest, vocab: Vocab, n_ctx: int) -> Prompt:
@@ -136,7 +135,7 @@ def render_completion(request: CompletionRequest, vocab: Vocab, n_ctx: int) -> P
     """
     n_predict = _n_predict(request.n_predict, n_ctx)
     if isinstance(request.prompt, str):
-        tokens = (*(() if vocab.bos is None else (vocab.bos,)), *vocab.tokenize(request.prompt))
+        tokens = (*(() if vocab.bos is None else (vocab.bos,)), *vocab.tokenize_first(request.prompt))
     else:
         tokens = tuple(request.prompt)
         if any(not 0 <= token < vocab.size for token in tokens):
@@ -160,11 +159,18 @@ def _keep_end(tokens: tuple[int, ...], room: int) -> tuple[int, ...]:
 
 
 def _file_header(request: InfillRequest, vocab: Vocab, fim: FimTokens, room: int) -> tuple[tuple[int, ...], bool]:
-    """What the current file is called, for models that know files; a name that is too long is left out."""
-    if (fim.file is None and fim.middle is not None) or not request.filename:
+    """What the current file is called, for models that know files; a name that is too long is left out.
+
+    Where a name is told from code by a mark alone, it is there to end the file before it.
+    """
+    if fim.file is None and not (vocab.layout.file_mark and request.input_extra):
         return (), False
+    # Where files are told apart, a nameless one is, too.
+    unnamed = (fim.file,) if fim.file is not None and vocab.layout.path_in_prefix and request.input_extra else ()
+    if not request.filename:
+        return unnamed, False
     header = _named(request.filename + "\n", vocab, fim)
-    return (header, False) if len(header) <= room else ((), True)
+    return (header, False) if len(header) <= room else (unnamed, True)
 
 
 def _snippets(
@@ -172,14 +178,14 @@ def _snippets(
 ) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
     """The repository's name and as many of the newest snippets as fit, the oldest first."""
     repo: tuple[int, ...] = ()
-    if fim.repo is not None and request.repo_name:
-        repo = (fim.repo, *vocab.tokenize(request.repo_name + "\n"))
+    if fim.repo is not None and fim.file is not None and request.repo_name:
+        repo = (fim.repo, *vocab.tokenize(request.repo_name + vocab.layout.repo_end))
     room -= len(repo)
     if room < 0:
         return (), ()
     kept: list[tuple[int, ...]] = []
-    for extra in reversed(request.input_extra):
-        piece = _named(_snippet_text(extra), vocab, fim)
+    for number in reversed(range(len(request.input_extra))):
+        piece = _snippet(request, number, vocab, fim)
         if len(piece) > room:
             break
         room -= len(piece)
@@ -187,12 +193,13 @@ def _snippets(
     return repo, tuple(reversed(kept))
 
 
-def _snippet_text(extra: ExtraFile) -> str:
-    return f"{extra.filename}\n{extra.text}\n"
+def _snippet(request: InfillRequest, number: int, vocab: Vocab, fim: FimTokens) -> tuple[int, ...]:
+    extra = request.input_extra[number]
+    return _named(f"{extra.filename}\n{extra.text}\n", vocab, fim, is_first=number == 0)
 
 
-def _named(text: str, vocab: Vocab, fim: FimTokens) -> tuple[int, ...]:
+def _named(text: str, vocab: Vocab, fim: FimTokens, is_first: bool = False) -> tuple[int, ...]:
     """*text*, which begins with the name of its file, as the model knows files: by a token, by a mark, or not."""
     if fim.file is not None:
         return (fim.file, *vocab.tokenize(text))
-    return vocab.tokenize(text if fim.middle is not None else _CODESTRAL_FILE + text)
+    return (vocab.tokenize_first if is_first else vocab.tokenize)(vocab.layout.file_mark + text)

@@ -5,17 +5,18 @@ compute).  A context belongs to one thread; only ``Context.abort`` may be called
 """
 
 from fimble.engine.llama.context import Context, Decoded, Part, State, sequence_bytes
+from fimble.engine.llama.families import Layout
 from fimble.engine.llama.model import Model, can_use_gpu, check_file, system_info
-from fimble.engine.llama.vocab import FimTokens, SuffixFirst, Vocab
+from fimble.engine.llama.vocab import FimTokens, Vocab
 
 __all__ = [
     "Context",
     "Decoded",
     "FimTokens",
+    "Layout",
     "Model",
     "Part",
     "State",
-    "SuffixFirst",
     "Vocab",
     "can_use_gpu",
     "check_file",

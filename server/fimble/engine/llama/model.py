@@ -7,11 +7,12 @@ import ctypes
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import llama_cpp.llama_cpp as llama
 
 from fimble.engine.failures import NO_MEMORY
+from fimble.engine.llama.families import why_untrained
 from fimble.engine.llama.vocab import Vocab
 from fimble.errors import ModelCorrupt, ModelError, ModelNoFim, ModelNotFound, ModelTooLarge
 
@@ -73,16 +74,21 @@ class Model:
         if not self._model:
             raise _load_error(path)
         self.path = path
-        self.vocab = Vocab(llama.llama_model_get_vocab(self._model), self.metadata("general.name"))
-        if self.vocab.fim is None:
-            raise ModelNoFim(
-                f"{path.name} has no fill-in-the-middle tokens, so it cannot complete code inside a file.",
-                "Choose a base (not a chat) model that has them; `fimble models list` names some.",
-            )
-        self.fim = self.vocab.fim
+        name = f"{self.metadata('general.name')} {self.metadata('general.finetune')} {path.stem}"
+        self.vocab = Vocab(llama.llama_model_get_vocab(self._model), name)
+        if why := why_untrained(name):
+            self._refuse(why)
+        self.fim = self.vocab.fim or self._refuse("it has no fill-in-the-middle tokens")
         self.n_params: int = llama.llama_model_n_params(self._model)
         self.n_ctx_train: int = llama.llama_model_n_ctx_train(self._model)
         self.size_bytes: int = llama.llama_model_size(self._model)
+
+    def _refuse(self, why: str) -> NoReturn:
+        kind = "a chat model that" if self.metadata("tokenizer.chat_template") else "a model that"
+        raise ModelNoFim(
+            f"{self.path.name} is {kind} cannot complete code inside a file: {why}.",
+            "Choose a base (not a chat) model for code; `fimble models list` names some.",
+        )
 
     @property
     def why_no_roll_back(self) -> str:

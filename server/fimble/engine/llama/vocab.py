@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import llama_cpp.llama_cpp as llama
 
+from fimble.engine.llama.families import ENDS, FAMILIES, Layout
 from fimble.errors import EngineError
 
 
@@ -25,15 +26,8 @@ class FimTokens(NamedTuple):
     file: int | None
 
 
-class SuffixFirst(FimTokens):
-    """Of a model that was trained with the suffix before the prefix."""
-
-
-#: Families that llama.cpp does not recognise, by their prefix, suffix and middle tokens.  All have the suffix first.
-_SPELLINGS = (
-    ("<[fim-prefix]>", "<[fim-suffix]>", "<[fim-middle]>"),  # Seed-Coder
-    ("[PREFIX]", "[SUFFIX]", None),  # Codestral
-)
+#: Stands before a text whose first word is not to get a space; no vocabulary joins it with what follows.
+_LINE_END = "\n"
 
 
 class Vocab:
@@ -44,14 +38,36 @@ class Vocab:
         self._vocab = vocab
         self.size: int = llama.llama_vocab_n_tokens(vocab)
         self.bos: int | None = self._id(llama.llama_vocab_bos(vocab)) if llama.llama_vocab_get_add_bos(vocab) else None
-        self.fim = self._mellum() if "mellum" in name.lower() else self._fim() or self._by_spelling()
+        is_sentencepiece = llama.llama_vocab_type(vocab) == llama.LLAMA_VOCAB_TYPE_SPM
+        self._by_text = self._texts() if is_sentencepiece else None
+        self.family, self.layout = "", Layout()
+        self.fim = self._known(name) or self._fim()
+        self.markers = frozenset((*(self.fim or ()), *map(self._special, ENDS))) - {None}
+        """Every token that this model may only get from us, and that ends an answer."""
+        # SentencePiece puts a space before a text, so that its first word is like any other.
+        self._line_end = self._as_is(_LINE_END) if self._as_is("a") != self._as_is(_LINE_END + "a")[-1:] else ()
         # One prompt is its long, unchanging segments and a short typed tail: only the tail is new at a keystroke.
         self.tokenize: Callable[[str], tuple[int, ...]] = lru_cache(maxsize=128)(self._tokenize)
+        self.tokenize_first: Callable[[str], tuple[int, ...]] = lru_cache(maxsize=32)(self._tokenize_first)
         self.piece: Callable[[int], bytes] = lru_cache(maxsize=None)(self._piece)
 
     @staticmethod
     def _id(token: int) -> int | None:
         return None if token < 0 else token
+
+    def _known(self, name: str) -> FimTokens | None:
+        """The tokens of a family that is known by their spelling, and by *name* where that tells it from others."""
+        for family in FAMILIES:
+            spelled = (family.prefix, family.suffix, family.middle, family.repo, family.file)
+            prefix, suffix, middle, repo, file = (self._special(text) if text else None for text in spelled)
+            if prefix is None or suffix is None or not family.is_named(name):
+                continue
+            if all(found is not None for found, text in zip((middle, repo, file), spelled[2:], strict=True) if text):
+                self.family, self.layout = family.name, family.layout
+                # What the file itself names counts more than what its tokens look like.
+                named = self._fim() if middle is not None else None
+                return FimTokens(*(named or (prefix, suffix, middle))[:3], repo, file)
+        return None
 
     def _fim(self) -> FimTokens | None:
         """The fill-in-the-middle ids that the GGUF names or that llama.cpp found by their text."""
@@ -67,45 +83,63 @@ class Vocab:
         )
         if prefix is None or suffix is None or middle is None:
             return None
-        return FimTokens(prefix, suffix, middle, repo, file)
-
-    def _by_spelling(self) -> FimTokens | None:
-        for prefix_text, suffix_text, middle_text in _SPELLINGS:
-            prefix, suffix = self._special(prefix_text), self._special(suffix_text)
-            middle = self._special(middle_text) if middle_text else None
-            if prefix is not None and suffix is not None and (middle is not None or not middle_text):
-                return SuffixFirst(prefix, suffix, middle, None, None)
-        return None
-
-    def _mellum(self) -> FimTokens | None:
-        """StarCoder's tokens, but the suffix first; files begin with a token that llama.cpp takes for none of these."""
-        found = self._fim()
-        return found and SuffixFirst(*found[:4], self._special("<filename>"))
+        # A repository's name is of use where its files are told apart (some have the token by inheritance alone).
+        return FimTokens(prefix, suffix, middle, None if file is None else repo, file)
 
     def _special(self, text: str) -> int | None:
         """The control token that is spelled *text*."""
+        if self._by_text is not None:
+            return self._by_text.get(text.encode())
         data = text.encode()
         tokens = (llama.llama_token * len(data))()
         count = llama.llama_tokenize(self._vocab, data, len(data), tokens, len(data), False, True)
-        return tokens[0] if count == 1 and self._text(tokens[0]) == text else None
+        return tokens[0] if count == 1 and self.text(tokens[0]) == text else None
+
+    def _texts(self) -> dict[bytes, int]:
+        """Every token by its spelling (20 ms for 32,000).
+
+        Of SentencePiece's vocabularies, older files mark no token as special, so that no tokenizing finds them.
+        """
+        spelling, vocab = llama._lib.llama_vocab_get_text, self._bare()
+        spelling.restype = ctypes.c_char_p
+        return {spelling(vocab, token): token for token in range(self.size)}
+
+    def _bare(self) -> ctypes.c_void_p:
+        """llama.cpp's pointer for functions that are called too often to have argument types to convert."""
+        return ctypes.c_void_p(ctypes.cast(self._vocab, ctypes.c_void_p).value)
 
     def _tokenize(self, text: str) -> tuple[int, ...]:
-        tokens = self._tokenize_as_is(text)
-        reserved = {token for token in self.fim or () if token is not None}
-        found = reserved.intersection(tokens)
+        """The tokens of *text* where it goes on after other text."""
+        return self._without_markers(text, self._going_on)
+
+    def _tokenize_first(self, text: str) -> tuple[int, ...]:
+        """The tokens of *text* where nothing but control tokens stands before it."""
+        return self._without_markers(text, self._as_is)
+
+    def _without_markers(self, text: str, tokenize: Callable[[str], tuple[int, ...]]) -> tuple[int, ...]:
+        tokens = tokenize(text)
+        found = self.markers.intersection(tokens)
         if not found:
             return tokens
         # This GGUF does not mark its FIM tokens as control tokens, and then llama.cpp finds them in text whatever
         # it is told.  Text that spells one is cut after its first character, and each part is tokenised by itself.
-        spelled = "|".join(re.escape(self._text(token)) for token in found)
-        cuts = [0, *(match.start() + 1 for match in re.finditer(spelled, text)), len(text)]
-        return tuple(t for a, b in itertools.pairwise(cuts) for t in self._tokenize_as_is(text[a:b]))
+        spelled = {text for token in found for text in _spellings(self.text(token))}
+        pattern = "|".join(map(re.escape, sorted(spelled, key=len, reverse=True)))
+        cuts = [0, *(match.start() + 1 for match in re.finditer(pattern, text)), len(text)]
+        parts = [text[start:end] for start, end in itertools.pairwise(cuts)]
+        return (*tokenize(parts[0]), *(token for part in parts[1:] for token in self._going_on(part)))
 
-    def _text(self, token: int) -> str:
+    def _going_on(self, text: str) -> tuple[int, ...]:
+        if not self._line_end or not text:
+            return self._as_is(text)
+        return self._as_is(_LINE_END + text)[len(self._line_end) :]
+
+    def text(self, token: int) -> str:
+        """How the vocabulary spells *token*."""
         text: bytes = llama.llama_vocab_get_text(self._vocab, token)
         return text.decode("utf-8", "replace")
 
-    def _tokenize_as_is(self, text: str) -> tuple[int, ...]:
+    def _as_is(self, text: str) -> tuple[int, ...]:
         data = text.encode("utf-8", "replace")
         size = len(data) + 8
         tokens = (llama.llama_token * size)()
@@ -123,13 +157,12 @@ class Vocab:
         """The bytes of every token, by id; empty for those that end an answer.  Any thread; 0.2 s for 150,000."""
         # Looked up anew, the functions have no argument types to convert: four times as fast.
         render, is_eog = (llama._lib[name] for name in ("llama_token_to_piece", "llama_vocab_is_eog"))
-        vocab = ctypes.c_void_p(ctypes.cast(self._vocab, ctypes.c_void_p).value)
+        vocab = self._bare()
         buffer = ctypes.create_string_buffer(64)
-        fim = set(self.fim or ())
         found = []
         for token in range(self.size):
             count = render(vocab, token, buffer, len(buffer), 0, False)
-            if count > 0 and token not in fim and not is_eog(vocab, token) & 0xFF:
+            if count > 0 and token not in self.markers and not is_eog(vocab, token) & 0xFF:
                 found.append(buffer.raw[:count])
             else:
                 # Control tokens have no bytes; a piece longer than the buffer has a negative count.
@@ -138,6 +171,12 @@ class Vocab:
 
     def is_end(self, token: int) -> bool:
         """Whether the token ends an answer, or is a control token that must never reach a person."""
-        if self.fim and token in self.fim:
+        if token in self.markers:
             return True
         return bool(llama.llama_vocab_is_eog(self._vocab, token) or llama.llama_vocab_is_control(self._vocab, token))
+
+
+def _spellings(token_text: str) -> tuple[str, ...]:
+    """How source may spell a token: SentencePiece writes a space as a low line, and puts one where there was none."""
+    spaced = token_text.replace("\u2581", " ")
+    return token_text, spaced, spaced.strip()
