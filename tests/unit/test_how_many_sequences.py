@@ -6,7 +6,7 @@ import pytest
 
 from fimble import catalog
 from fimble.engine.llama import Context, Model, sequence_bytes
-from fimble.engine.scheduler import how_many_sequences
+from fimble.engine.sizes import how_many_sequences
 
 MODEL = Model(catalog.resolve(""))
 MB = 1_000_000

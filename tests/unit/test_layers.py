@@ -19,6 +19,7 @@ ENGINE_SERVER = (
     *("engine.sampling", "engine.answer", "engine.prompt", "engine.llama", "engine.probe"),
     *("engine.job", "engine.run", "engine.healing", "engine.costs", "engine.drafts", "engine.shelf"),
     *("engine.outbox", "engine.metrics", "engine.progressive", "engine.tuning", "engine.tuner", "engine.pressure"),
+    *("engine.trial", "engine.synthetic"),
 )
 
 INDEX_SERVER = (
@@ -49,9 +50,12 @@ LAYERS: tuple[tuple[tuple[str, ...], ...], ...] = (
         ("paths",),
         ("settings",),
         ("languages",),
+        ("memory",),
         ("privacy",),
         ("engine",),
         ("engine.wire",),
+        ("engine.sizes",),
+        ("quantisation",),
         ("index",),
         ("index.wire",),
     ),
@@ -59,7 +63,9 @@ LAYERS: tuple[tuple[tuple[str, ...], ...], ...] = (
         ("core",),
         ("config",),
         ("background",),
+        ("ledger",),
         ("engine.endpoint",),
+        ("engine.slices",),
         ("index.endpoint",),
         # Below the engine: what makes its settings asks what a model must hash to.
         ("catalog", "installed", "digests"),
@@ -70,11 +76,12 @@ LAYERS: tuple[tuple[tuple[str, ...], ...], ...] = (
         ("echo",),
         ("store",),
         ("stats",),
+        ("energy",),
         ("engine.client", "engine.launch"),
         ("index.client", "index.launch"),
         ENGINE_SERVER,
     ),
-    (("suggest",), ("models",), INDEX_SERVER),
+    (("suggest",), ("models",), ("days",), INDEX_SERVER),
     (("lsp",),),
     (("cli", "__main__"),),
 )

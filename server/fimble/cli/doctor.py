@@ -15,6 +15,7 @@ import msgspec
 import psutil
 
 from fimble import __version__, catalog, config, paths
+from fimble.cli.models import fit
 from fimble.cli.output import console, print_json
 from fimble.config import Loaded
 from fimble.engine import launch
@@ -71,6 +72,7 @@ def _findings() -> Iterator[Finding]:
     yield _cache(loaded)
     yield _index(loaded)
     yield from _model(loaded)
+    yield Finding(what="Best model", ok=True, found=fit.hint(loaded.config))
 
 
 def _command() -> Finding:

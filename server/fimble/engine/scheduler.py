@@ -19,18 +19,12 @@ from fimble import digests
 from fimble.engine.generator import CHUNK_TOKENS, Generator, as_answer
 from fimble.engine.job import Job, Priority
 from fimble.engine.llama import Context, Decoded, Model, sequence_bytes
+from fimble.engine.sizes import how_many_sequences
 from fimble.engine.tuner import Tuner
 from fimble.engine.wire import Chunk, Counters, EngineSettings, Slot
 from fimble.errors import EngineError, EngineOverloaded, FimbleError, ModelCorrupt
 
 _log = logging.getLogger("fimble.engine")
-
-#: At least the place where somebody types and the one that is prepared; windows that type at once want one each.
-_LEAST_SEQUENCES, _MOST_SEQUENCES = 2, 4
-
-#: More than the least are for models beside which their memory does not show: so many bytes, and this share of the
-#: weights' size.
-_MORE_SEQUENCES_BYTES, _MORE_SEQUENCES_SHARE = 32_000_000, 0.2
 
 _MAX_WAITING = 32
 
@@ -249,13 +243,6 @@ class Scheduler:
             self._waiting = [job for job in everybody if job not in served]
             self._active = served
             return served
-
-
-def how_many_sequences(model_bytes: int, bytes_each: int) -> int:
-    """How many sequences to keep for weights of *model_bytes*, if one takes *bytes_each*."""
-    room = _MORE_SEQUENCES_BYTES + _MORE_SEQUENCES_SHARE * model_bytes
-    more = int(room // bytes_each) if bytes_each else _MOST_SEQUENCES
-    return min(_LEAST_SEQUENCES + more, _MOST_SEQUENCES)
 
 
 def check_finite(model: Model, context: Context) -> None:

@@ -86,6 +86,10 @@ class Model:
         self.n_ctx_train: int = llama.llama_model_n_ctx_train(self._model)
         self.size_bytes: int = llama.llama_model_size(self._model)
 
+    def close(self) -> None:
+        """Free the weights now; its contexts must be closed already, and nothing of it may be used afterwards."""
+        llama.llama_model_free(self._model)
+
     @property
     def why_no_roll_back(self) -> str:
         """Why a sequence of this model cannot be cut in its middle; empty for most models, which can.
