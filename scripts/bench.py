@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How fast is Fimble?  Everything that is compared runs side by side, turn by turn, in one run; read the ratios.
 
-    python3 scripts/bench.py models FOLDER                   first: models of random weights, 45 M and 0.5 B parameters
+    python3 scripts/bench.py models FOLDER                   first: models of random weights, 45 M, 0.5 B and 1.5 B
     python3 scripts/bench.py llama-server FOLDER             build a llama-server to compare with (minutes)
     python3 scripts/bench.py engine --model GGUF             our engine against a bare llama.cpp loop, and under load
     python3 scripts/bench.py typing --model GGUF --traces FOLDER --llama-server PROGRAM
@@ -9,6 +9,7 @@
     python3 scripts/bench.py typing ... --paced              the same at a person's pace
     python3 scripts/bench.py context --repository FOLDER --traces FOLDER
                                                              what looking into a repository costs
+    python3 scripts/bench.py fit FOLDER                      what `fimble models fit` predicts, and what is true
     python3 scripts/bench.py keys --traces FOLDER            how many keys suggestions save, and how many are wrong
 
 `engine` measures, unless --parts names fewer:
@@ -34,6 +35,9 @@ evaluated anew at each key with what is found in pauses, against constant snippe
 `keys` types recorded sessions into the real `fimble lsp`, key by key, and accepts what is right: as a whole, up to a
 word's edge, or never.  It counts the keys that were saved, what was accepted of all that was shown, and the answers for
 which nobody had to ask the engine, for every setting of `suggest.eagerness` and with each source alone.
+
+`fit` predicts each of the models that `models` has made in FOLDER from its architecture alone, as `fimble models fit`
+does, and then measures the file: writing in a bare loop of llama.cpp calls, reading and a key in the product's engine.
 
 Weights do not matter for speed.  Random ones never end a line, so a finished line is --n-predict tokens; the
 tokens that were written are counted beside.
@@ -95,6 +99,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
             help=f"of {', '.join(choices)}; default: all",
         )
     keys.add_argument("--json", action="store_true", help="the figures as JSON on stdout; the tables go to stderr")
+    fit = commands.add_parser("fit", help="what `fimble models fit` predicts, and what is true")
+    fit.add_argument("folder", metavar="FOLDER", help="the models that `models` made")
+    fit.add_argument("--only", default="", metavar="FILE", help="only this one of them")
+    fit.add_argument("--json", action="store_true", help="the figures as JSON on stdout; the tables go to stderr")
     models = commands.add_parser("models", help="make models of random weights")
     models.add_argument("folder", metavar="FOLDER", help="where they go; what is there already is kept")
     server = commands.add_parser("llama-server", help="build llama-server from the source that our llama.cpp came with")

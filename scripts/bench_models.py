@@ -10,7 +10,7 @@ from pathlib import Path
 import llama_cpp.llama_cpp as llama
 
 from fimble import catalog
-from random_model import B05, M45, Shape, write_random_model
+from random_model import B05, B15, M45, Shape, write_random_model
 
 #: Gives its tokenizer to the random ones.
 BUNDLED = catalog.resolve("")
@@ -19,6 +19,7 @@ BUNDLED = catalog.resolve("")
 MODELS: tuple[tuple[str, Shape, int], ...] = (
     ("random-45m-q5_k_m.gguf", M45, llama.LLAMA_FTYPE_MOSTLY_Q5_K_M),
     ("random-0.5b-q4_k_m.gguf", B05, llama.LLAMA_FTYPE_MOSTLY_Q4_K_M),
+    ("random-1.5b-q4_k_m.gguf", B15, llama.LLAMA_FTYPE_MOSTLY_Q4_K_M),
 )
 
 
@@ -39,7 +40,7 @@ def make_models(folder: Path, hear: Callable[[str], None]) -> list[Path]:
         wide, part = path.with_suffix(".f16.part"), path.with_suffix(".part")
         try:
             write_random_model(BUNDLED, wide, shape)
-            _quantise(wide, part, quantisation)
+            quantise(wide, part, quantisation)
             part.replace(path)
         finally:
             wide.unlink(missing_ok=True)
@@ -53,7 +54,8 @@ def _keep_quiet(_level: int, _text: bytes, _data: object) -> None:
     """llama.cpp says a line for every tensor."""
 
 
-def _quantise(source: Path, target: Path, quantisation: int) -> None:
+def quantise(source: Path, target: Path, quantisation: int) -> None:
+    """Write the GGUF at *source* to *target*, quantised (LLAMA_FTYPE_...).  Raises ModelsFailed."""
     llama.llama_log_set(_keep_quiet, None)
     params = llama.llama_model_quantize_default_params()
     params.ftype = quantisation

@@ -22,8 +22,9 @@ from bench import parse
 from bench_build import BuildFailed, build_server
 from bench_engine import Setup
 from bench_engines import BenchFailed, Engine, cores
+from bench_fit import fit
 from bench_keys import Wanted, keys
-from bench_models import ModelsFailed, make_models
+from bench_models import MODELS, ModelsFailed, make_models
 from bench_paced import paced
 from bench_stats import Figures, table
 from bench_trace import strokes, trace_name, traces
@@ -100,7 +101,7 @@ async def measure_keys(options: Namespace, model: Path, home: Path, environ: dic
 async def measure(options: Namespace, hear: Hear) -> Figures:
     """All that the command asks for, in a home of its own; returns what the machine and the model are."""
     end_orderly_on_signals()
-    model = catalog.resolve(options.model).resolve()
+    model = catalog.resolve("" if options.command == "fit" else options.model).resolve()
     with private_home(_FOLDERS) as (home, environ):
         for name in [name for name in os.environ if name.startswith("FIMBLE_")]:
             del os.environ[name]
@@ -108,6 +109,10 @@ async def measure(options: Namespace, hear: Hear) -> Figures:
         if options.command == "keys":
             await measure_keys(options, model, home, environ, hear)
             return _about(options, model)
+        if options.command == "fit":
+            for name in [name for name, _, _ in MODELS if options.only in ("", name)]:
+                hear(name, await fit(name, Path(options.folder), home))
+            return _about(options, Path(options.folder))
         setup = Setup(model, home, options.keys, options.n_predict, options.prompt_tokens, options.threads)
         measured = {"engine": measure_engine, "typing": measure_typing, "context": measure_context}
         await measured[options.command](options, setup, hear)

@@ -11,8 +11,6 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
-HEAD_WIDTH = 64
-
 _TOKENIZER_LISTS = ("tokenizer.ggml.tokens", "tokenizer.ggml.token_type", "tokenizer.ggml.merges")
 
 #: Tokens of plain characters (``Ġ`` is how a byte-level vocabulary writes a space).
@@ -24,7 +22,7 @@ _POOL_NUMBERS = 4_000_037
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The dimensions of a decoder with tied embeddings and heads of 64 numbers.
+    """The dimensions of a decoder with tied embeddings.
 
     *vocabulary* is the number of tokens; 0: as many as the tokenizer's source has.
     """
@@ -35,6 +33,7 @@ class Shape:
     feed_forward: int = 3072
     heads: int = 8
     kv_heads: int = 2
+    head_width: int = 64
     vocabulary: int = 0
     context: int = 8192
 
@@ -47,6 +46,9 @@ M45 = Shape(feed_forward=1536, vocabulary=16_384)
 
 #: Qwen2.5-Coder 0.5B.
 B05 = Shape("qwen2", layers=24, width=896, feed_forward=4864, heads=14, vocabulary=151_936)
+
+#: Qwen2.5-Coder 1.5B.
+B15 = Shape("qwen2", layers=28, width=1536, feed_forward=8960, heads=12, kv_heads=2, head_width=128, vocabulary=151_936)
 
 
 def write_random_model(source: Path, target: Path, shape: Shape = SLOW) -> None:
@@ -65,7 +67,7 @@ def write_random_model(source: Path, target: Path, shape: Shape = SLOW) -> None:
     writer.add_head_count(shape.heads)
     writer.add_head_count_kv(shape.kv_heads)
     writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_rope_dimension_count(HEAD_WIDTH)
+    writer.add_rope_dimension_count(shape.head_width)
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
     tokens = _add_tokenizer(gguf.GGUFReader(source), writer, shape.vocabulary)
     _add_weights(writer, tokens, shape)
@@ -85,7 +87,8 @@ def _add_weights(writer: gguf.GGUFWriter, tokens: list[str], shape: Shape) -> No
         scaled: npt.NDArray[np.float16] = (numbers / columns**0.5).astype(np.float16)
         return scaled
 
-    width, ff, attention, kv = shape.width, shape.feed_forward, shape.heads * HEAD_WIDTH, shape.kv_heads * HEAD_WIDTH
+    width, ff = shape.width, shape.feed_forward
+    attention, kv = shape.heads * shape.head_width, shape.kv_heads * shape.head_width
     embedding = weights(len(tokens), width)
     embedding[[not _PLAIN.fullmatch(token) for token in tokens]] = 0
     writer.add_tensor("token_embd.weight", embedding)

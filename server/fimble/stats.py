@@ -1,4 +1,4 @@
-"""Counts of what happened in this session.  They stay in the process; nothing is sent anywhere."""
+"""Counts of what happened in this session.  `days` keeps some of them; nothing is sent anywhere."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class Stats:
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
 
-    def add(self, name: str, source: str = "") -> None:
-        """Count one more."""
-        self._counts[name] += 1
+    def add(self, name: str, source: str = "", count: int = 1) -> None:
+        """Count *count* more."""
+        self._counts[name] += count
         if source:
-            self._counts[f"{name}_{source}"] += 1
+            self._counts[f"{name}_{source}"] += count
 
     def as_dict(self) -> dict[str, Any]:
         """A copy, sorted by name."""

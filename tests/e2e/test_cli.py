@@ -46,6 +46,8 @@ def test_help_of_every_command(home: Path) -> None:
         "complete",
         "doctor",
         "models list",
+        "models fit",
+        "stats",
         "index status",
     ):
         done = fimble(*command.split(), "--help")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fimble import catalog
-from fimble.engine.capacity import how_many_sequences
 from fimble.engine.llama import Context, Model, sequence_bytes
+from fimble.engine.sizes import how_many_sequences
 
 MODEL = Model(catalog.resolve(""))
 MB = 1_000_000

@@ -20,6 +20,7 @@ ENGINE_SERVER = (
     *("engine.job", "engine.run", "engine.healing", "engine.costs", "engine.drafts", "engine.shelf"),
     *("engine.outbox", "engine.metrics", "engine.progressive", "engine.tuning", "engine.tuner", "engine.pressure"),
     *("engine.capacity", "engine.canary"),
+    *("engine.trial", "engine.synthetic"),
 )
 
 INDEX_SERVER = (
@@ -50,12 +51,14 @@ LAYERS: tuple[tuple[tuple[str, ...], ...], ...] = (
         ("paths",),
         ("settings",),
         ("languages",),
-        ("privacy",),
         ("memory",),
+        ("privacy",),
         ("gguf_header",),
         ("builds",),
         ("engine",),
         ("engine.wire", "engine.failures"),
+        ("engine.sizes",),
+        ("quantisation",),
         ("index",),
         ("index.wire",),
     ),
@@ -63,7 +66,9 @@ LAYERS: tuple[tuple[tuple[str, ...], ...], ...] = (
         ("core",),
         ("config",),
         ("background",),
+        ("ledger",),
         ("engine.endpoint",),
+        ("engine.slices",),
         ("index.endpoint",),
         # Below the engine: what makes its settings asks what a model must hash to.
         ("catalog", "installed", "digests"),
@@ -74,11 +79,12 @@ LAYERS: tuple[tuple[tuple[str, ...], ...], ...] = (
         ("echo",),
         ("store",),
         ("stats",),
+        ("energy",),
         ("engine.client", "engine.launch", "engine.watch"),
         ("index.client", "index.launch"),
         ENGINE_SERVER,
     ),
-    (("suggest",), ("models",), INDEX_SERVER),
+    (("suggest",), ("models",), ("days",), INDEX_SERVER),
     (("lsp",),),
     (("cli", "__main__"),),
 )

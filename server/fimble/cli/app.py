@@ -83,6 +83,19 @@ def doctor(
 
 
 @app.command()
+def stats(
+    days: Annotated[int, typer.Option(min=1, help="How many days, the latest ones.")] = 14,
+    json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
+) -> None:
+    """What suggestions came to, day by day: accepted, keys saved, energy and memory of the engines."""
+    from fimble.cli.output import failures
+    from fimble.cli.stats import run
+
+    with failures():
+        run(days, json)
+
+
+@app.command()
 def setup(
     editor: Annotated[str, typer.Argument(help="Which one; none: list them and what would be done.")] = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,

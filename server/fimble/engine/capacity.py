@@ -1,4 +1,4 @@
-"""Whether a model has room in memory, told from its file before it is loaded, and for how many sequences."""
+"""Whether a model has room in memory, told from its file before it is loaded."""
 
 from __future__ import annotations
 
@@ -6,24 +6,11 @@ from pathlib import Path
 
 from fimble import gguf_header, memory
 from fimble.engine.llama import can_use_gpu, check_file, sequence_bytes
+from fimble.engine.sizes import LEAST_SEQUENCES
 from fimble.engine.wire import EngineSettings
 from fimble.errors import ModelTooLarge
 
 TOO_LARGE_FIX = "Choose a smaller model, lower engine.context_tokens, or end other programs."
-
-#: At least the place where somebody types and the one that is prepared; windows that type at once want one each.
-_LEAST_SEQUENCES, _MOST_SEQUENCES = 2, 4
-
-#: More than the least are for models beside which their memory does not show: so many bytes, and this share of the
-#: weights' size.
-_MORE_SEQUENCES_BYTES, _MORE_SEQUENCES_SHARE = 32_000_000, 0.2
-
-
-def how_many_sequences(model_bytes: int, bytes_each: int) -> int:
-    """How many sequences to keep for weights of *model_bytes*, if one takes *bytes_each*."""
-    room = _MORE_SEQUENCES_BYTES + _MORE_SEQUENCES_SHARE * model_bytes
-    more = int(room // bytes_each) if bytes_each else _MOST_SEQUENCES
-    return min(_LEAST_SEQUENCES + more, _MOST_SEQUENCES)
 
 
 def check_room(settings: EngineSettings) -> None:
@@ -39,7 +26,7 @@ def check_room(settings: EngineSettings) -> None:
         return
     header = gguf_header.read(path)
     n_ctx = min(settings.context_tokens, header.n_ctx_train or settings.context_tokens)
-    cache_bytes = _LEAST_SEQUENCES * sequence_bytes(header, n_ctx, settings.kv_type)
+    cache_bytes = LEAST_SEQUENCES * sequence_bytes(header, n_ctx, settings.kv_type)
     free, needed = memory.available(), header.n_bytes + cache_bytes
     if needed > free.n_bytes:
         raise ModelTooLarge(

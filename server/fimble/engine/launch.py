@@ -71,7 +71,7 @@ def settings_for(model_path: Path, config: EngineConfig) -> EngineSettings:
     )
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """What a process with llama.cpp in it is started with; the user's own choices stand."""
     # Told to, llama.cpp attaches a debugger to itself before it aborts; its assertion is all that we want to hear.
     return {"GOMP_SPINCOUNT": _SPIN_COUNT, "GGML_NO_BACKTRACE": "1", **os.environ}
@@ -97,7 +97,7 @@ class Launcher:
 
     def spawn(self) -> None:
         """Start an engine that outlives this process.  It ends at once if another one is there already."""
-        self._child = background.start(self.command(), f"engine-{self.key}.log", self.folder, _environment())
+        self._child = background.start(self.command(), f"engine-{self.key}.log", self.folder, environment())
 
     def exit_status(self) -> int | None:
         """How the engine that was started from here ended; None while it runs or if there was none."""
@@ -162,7 +162,7 @@ def _try(module: str, argument: str, model_path: Path, timeout_s: float, kind: t
     command = (sys.executable, "-m", f"fimble.engine.{module}", argument)
     kills = memory.oom_kills()
     try:
-        done = subprocess.run(command, capture_output=True, timeout=timeout_s, check=False, env=_environment())
+        done = subprocess.run(command, capture_output=True, timeout=timeout_s, check=False, env=environment())
         found = msgspec.json.decode(done.stdout, type=kind)
     except subprocess.TimeoutExpired:
         raise ModelTooLarge(

@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from fimble import digests
-from fimble.engine.capacity import TOO_LARGE_FIX, check_room, how_many_sequences
+from fimble.engine.capacity import TOO_LARGE_FIX, check_room
 from fimble.engine.generator import CHUNK_TOKENS, Generator, as_answer
 from fimble.engine.job import Job, Priority
 from fimble.engine.llama import Context, Decoded, Model, sequence_bytes
+from fimble.engine.sizes import how_many_sequences
 from fimble.engine.tuner import Tuner
 from fimble.engine.wire import Chunk, Counters, EngineSettings, Slot
 from fimble.errors import EngineError, EngineOverloaded, FimbleError, ModelCorrupt, ModelTooLarge

@@ -114,7 +114,10 @@ def _add_suggestions(server: FimbleServer) -> None:
     @server.command(ACCEPTED_COMMAND)
     async def accepted(suggestion: Any = None) -> None:
         known = suggestion if isinstance(suggestion, Mapping) else {}
-        server.session.stats.add("accepted", str(known.get("source", "")))
+        source, chars = str(known.get("source", "")), known.get("chars")
+        server.session.stats.add("accepted", source)
+        if isinstance(chars, int) and chars > 1:  # it took a key to accept them
+            server.session.stats.add("keys_saved", source, chars - 1)
         if server.session.suggester and isinstance(known.get("id"), int):
             server.session.suggester.reactions.accepted(known["id"])
 
@@ -129,6 +132,7 @@ def _wants_menu(server: FimbleServer) -> bool:
 
 def _accepted(suggestion: Suggestion) -> types.Command:
     argument = {"id": suggestion.id, "source": str(suggestion.source), "latency_ms": round(suggestion.latency_ms, 2)}
+    argument |= {"chars": len(suggestion.text)}
     return types.Command(title="Accepted", command=ACCEPTED_COMMAND, arguments=[argument])
 
 

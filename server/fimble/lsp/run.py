@@ -44,6 +44,7 @@ async def _serve(reader: Any, writer: Any, flags: Mapping[str, Any] | None) -> N
         pass  # the editor is gone
     finally:
         await server.session.close()
+        await asyncio.to_thread(server.diary.keep)
 
 
 async def _serve_tcp(port: int, flags: Mapping[str, Any] | None) -> None:

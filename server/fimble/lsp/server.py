@@ -18,6 +18,7 @@ from pygls.uris import to_fs_path
 
 from fimble import __version__
 from fimble.core import Ask, Suggestion, Trigger
+from fimble.days import Diary
 from fimble.errors import FimbleError
 from fimble.lsp.documents import Documents, file_of
 from fimble.lsp.idle import CURSOR_IDLE_S, Ahead, Idle
@@ -62,6 +63,7 @@ class FimbleServer(LanguageServer):
         self.idle = Idle(self._warm)
         self.ahead = Ahead(self._prefetch)
         self.session = Session(self._tell, self._note_loaded, flags)
+        self.diary = Diary(self.session.stats)
         self.status = StatusTeller(self.session, self._send_status)
         self.editor_settings: Mapping[str, Any] | None = None
         self._running: dict[tuple[str, str], _Running] = {}
@@ -244,6 +246,8 @@ class FimbleServer(LanguageServer):
         document, suggester = self.documents.get(uri), self.session.suggester
         if document and suggester:
             await suggester.warm(Ask(document, offset, others=self.documents.others(uri)))
+        if self.diary.is_due:
+            await asyncio.to_thread(self.diary.keep)
 
     async def _prefetch(self, ask: Ask, suggestion: Suggestion) -> tuple[Ask, Suggestion] | None:
         suggester = self.session.suggester

@@ -66,6 +66,14 @@ def model() -> Iterator[Finding]:
     yield from asyncio.run(_answer(loaded, path))
 
 
+def best_model() -> Iterator[Finding]:
+    """Which model would be the best here, as far as this was measured."""
+    from fimble import config
+    from fimble.cli.models import fit
+
+    yield Finding(what="Best model", ok=True, found=fit.hint(config.load(project=Path.cwd()).config))
+
+
 async def _answer(loaded: Loaded, path: Path) -> list[Finding]:
     from fimble.engine import launch
     from fimble.engine.client import EngineClient

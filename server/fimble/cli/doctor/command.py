@@ -33,6 +33,7 @@ _REST: tuple[tuple[str, Check], ...] = (
     ("Cache", folders.cache),
     ("Index", answers.index),
     ("Model", answers.model),
+    ("Best model", answers.best_model),
 )
 
 

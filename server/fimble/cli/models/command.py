@@ -115,3 +115,21 @@ app.command()(pulling.pull)
 app.command(name="rm")(pulling.remove)
 app.command()(choosing.use)
 app.command()(choosing.rollback)
+
+
+@app.command()
+def fit(
+    names: Annotated[list[str] | None, typer.Argument(help="Only these of the catalog.")] = None,
+    goal: Annotated[
+        float, typer.Option(min=0, metavar="MS", help="How long a keystroke may take; 0: by settings.")
+    ] = 0,
+    explain: Annotated[bool, typer.Option("--explain", help="Show the arithmetic.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Measure anew what was measured earlier.")] = False,
+    json: _Json = False,
+) -> None:
+    """Measure this machine, predict what each model costs on it, and recommend one.  Downloads nothing."""
+    from fimble.cli.models.fit import run
+    from fimble.cli.output import failures
+
+    with failures():
+        run(names or [], goal, explain=explain, again=again, as_json=json)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fimble.engine.llama.model import Model
+from fimble.engine.sizes import KV_BYTES
 from fimble.errors import EngineError, ModelTooLarge
 
 #: What ``Context.save`` gives: opaque bytes.
@@ -27,9 +28,6 @@ _CELLS_STEP = 256
 
 #: enum ggml_type (ggml.h).
 _KV_TYPES = {"f16": 1, "q4_0": 2, "q8_0": 8}
-
-#: Bytes per number: blocks of 32 have a scale of two bytes (ggml-common.h).
-_KV_BYTES = {"f16": 2.0, "q4_0": 18 / 32, "q8_0": 34 / 32}
 
 
 class Decoded(IntEnum):
@@ -59,7 +57,7 @@ class Cached(Protocol):
 
 def sequence_bytes(model: Cached, n_ctx: int, kv_type: str) -> int:
     """The memory that one sequence of *n_ctx* tokens takes, in bytes."""
-    return int(n_ctx * model.kv_values_per_token * _KV_BYTES[kv_type])
+    return int(n_ctx * model.kv_values_per_token * KV_BYTES[kv_type])
 
 
 class Context:

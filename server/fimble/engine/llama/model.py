@@ -90,6 +90,10 @@ class Model:
             "Choose a base (not a chat) model for code; `fimble models list` names some.",
         )
 
+    def close(self) -> None:
+        """Free the weights now; its contexts must be closed already, and nothing of it may be used afterwards."""
+        llama.llama_model_free(self._model)
+
     @property
     def why_no_roll_back(self) -> str:
         """Why a sequence of this model cannot be cut in its middle; empty for most models, which can.
