@@ -38,7 +38,7 @@ def state_dir() -> Path:
 
 
 def data_dir() -> Path:
-    """Models that the user brought."""
+    """Models that the user brought, and what is known of models."""
     return Path(platformdirs.user_data_dir(_APP, appauthor=False))
 
 

@@ -13,7 +13,7 @@ from models import BUNDLED_MODEL, write_broken_model, write_crashing_model
 
 from fimble.engine.launch import quick_digest
 from fimble.errors import ModelCrashes
-from fimble.models import history
+from fimble.models import fitting, history
 from fimble.models.history import Aside
 
 
@@ -56,6 +56,7 @@ def test_a_good_model_is_measured_and_used(home: Path, settings: Path) -> None:
     (kept,) = history.load().worked
     assert (kept.path, kept.digest, kept.setting) == (str(path), quick_digest(path), str(path))
     assert kept.decode_tokens_per_s == pytest.approx(used["trial"]["decode_tokens_per_s"], abs=0.1)
+    assert fitting.measured()["good.gguf"].decode_tokens_s == used["trial"]["decode_tokens_per_s"]
     said = fimble("models", "use", "fimble-7m").stdout
     assert "Using fimble-7m (fimble-7m, llama, Q8_0); written to" in said
     assert "Tried: it fills in, reads " in said
@@ -133,11 +134,13 @@ def test_what_is_put_aside_is_said_and_tried_again(home: Path, settings: Path) -
     assert [one["found"] for one in wrong] == [
         "mine.gguf is put aside: the engine ended 2 times. fimble-7m is used instead."
     ]
+    assert as_json("models", "list")["put_aside"][str(path)]["kind"] == "ModelCrashes"
+    assert f"Put aside: {path}. mine.gguf is put aside" in fimble("models", "list").stdout
     started = fimble("engine", "start", "--json")
     assert json.loads(started.stdout)["model_path"] == str(BUNDLED_MODEL)
     assert "Note: mine.gguf is put aside" in started.stderr
     fimble("models", "use", str(path))
-    assert history.put_aside() == {}
+    assert as_json("models", "list")["put_aside"] == {}
     assert as_json("engine", "start")["model_path"] == str(path)
 
 

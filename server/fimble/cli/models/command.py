@@ -10,7 +10,10 @@ import typer
 from fimble.cli.models import choosing, pulling
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from fimble.catalog import Listed
+    from fimble.models.history import Aside
     from fimble.models.memory import Room
 
 app = typer.Typer(help="The models: list them, get them, choose one, bring your own.", no_args_is_help=True)
@@ -25,18 +28,21 @@ def list_models(json: _Json = False) -> None:
 
     from fimble import catalog, config
     from fimble.cli.output import failures, print_json
+    from fimble.models import history
     from fimble.models.memory import room_for
 
     with failures():
         listed = catalog.listing()
         chosen = config.load().config.model or listed[0].name
     rooms = [room_for(one.size_mb, one.memory_gb) for one in listed]
+    aside = history.put_aside()
     if json:
         both = zip(listed, rooms, strict=True)
         models = [{**msgspec.structs.asdict(one), **msgspec.structs.asdict(room)} for one, room in both]
-        print_json({"chosen": chosen, "models": models})
+        print_json({"chosen": chosen, "models": models, "put_aside": aside})
     else:
         _show(listed, rooms, chosen)
+        _show_aside(aside.values())
 
 
 def _show(listed: list[Listed], rooms: list[Room], chosen: str) -> None:
@@ -59,6 +65,13 @@ def _show(listed: list[Listed], rooms: list[Room], chosen: str) -> None:
         console().print(f"\nIn use: {chosen}", markup=False)
     console().print("\n* in use.  `fimble models pull NAME` gets one from the hub, `fimble models use NAME` chooses,")
     console().print("`fimble models import FILE` brings a GGUF of yours.")
+
+
+def _show_aside(aside: Iterable[Aside]) -> None:
+    from fimble.cli.output import console
+
+    for one in aside:
+        console().print(f"\nPut aside: {one.setting}. {one.message} {one.fix}", markup=False)
 
 
 @app.command(name="import")
