@@ -25,21 +25,26 @@ def list_models(json: _Json = False) -> None:
 
     from fimble import catalog, config
     from fimble.cli.output import failures, print_json
+    from fimble.models import history
     from fimble.models.memory import room_for
 
     with failures():
         listed = catalog.listing()
         chosen = config.load().config.model or listed[0].name
     rooms = [room_for(one.size_mb, one.memory_gb) for one in listed]
+    aside = {one.path: one.message for one in history.put_aside().values()}
     if json:
         both = zip(listed, rooms, strict=True)
-        models = [{**msgspec.structs.asdict(one), **msgspec.structs.asdict(room)} for one, room in both]
+        models = [
+            {**msgspec.structs.asdict(one), **msgspec.structs.asdict(room), "put_aside": aside.get(one.path, "")}
+            for one, room in both
+        ]
         print_json({"chosen": chosen, "models": models})
     else:
-        _show(listed, rooms, chosen)
+        _show(listed, rooms, chosen, aside)
 
 
-def _show(listed: list[Listed], rooms: list[Room], chosen: str) -> None:
+def _show(listed: list[Listed], rooms: list[Room], chosen: str, aside: dict[str, str]) -> None:
     from rich.table import Table
 
     from fimble.cli.output import console
@@ -49,12 +54,15 @@ def _show(listed: list[Listed], rooms: list[Room], chosen: str) -> None:
         table.add_column(title, overflow="fold")
     for one, room in zip(listed, rooms, strict=True):
         where = f"here, {one.kind}" if one.path else one.repository or one.note
+        where += ", put aside" if one.path in aside else ""
         fits = "yes" if room.fits else f"no: {room.why}"
         size = f"{one.size_mb:,.0f} MB" if one.size_mb else ""
         table.add_row(
             "*" if chosen in (one.name, one.path) else "", one.name, size, fits, one.licence or "not stated", where
         )
     console().print(table)
+    for path, message in aside.items():
+        console().print(f"\nPut aside: {path}: {message}", markup=False)
     if not any(chosen in (one.name, one.path) for one in listed):
         console().print(f"\nIn use: {chosen}", markup=False)
     console().print("\n* in use.  `fimble models pull NAME` gets one from the hub, `fimble models use NAME` chooses,")
