@@ -13,8 +13,11 @@ from hub_cli import DATA, FILE, MODEL, SIZE, as_json, in_cache, models
 from models import BUNDLED_MODEL
 from recurrent import write_random_mamba
 
-from fimble import catalog, installed
+from fimble import catalog, digests, installed
+from fimble.errors import ModelCorrupt
 from fimble.installed import Installed
+from fimble.models import history
+from fimble.models.history import Aside
 
 
 def damage(path: Path, *, keep_time: bool) -> None:
@@ -45,7 +48,14 @@ def test_list_says_what_is_here_what_could_be_and_what_fits(hub: Hub) -> None:
     assert kinds == ["bundled", "imported", "pulled", *["catalog"] * len(catalog.load().model)]
     assert all(one["licence"] and one["size_mb"] and one["why"] for one in listed["models"])
     assert {one["fits"] for one in listed["models"]} <= {True, False}
+    assert {one["put_aside"] for one in listed["models"]} == {""}
+    damaged = Aside.of(
+        "mine", BUNDLED_MODEL, digests.quick_digest(BUNDLED_MODEL), ModelCorrupt("It is ill.", "Heal it.")
+    )
+    history.set_aside(damaged)
+    assert {one["name"] for one in as_json("list")["models"] if one["put_aside"] == "It is ill."} >= {"mine"}
     shown = models("list").stdout
+    assert "Put aside" in shown
     assert "* " in shown
     assert "here, pulled" in shown
 
@@ -76,6 +86,7 @@ def test_an_engine_refuses_a_model_whose_bytes_changed(hub: Hub, home: Path) -> 
     assert refused.returncode == 1
     assert "is not the file that was recorded" in refused.stderr
     assert "fimble models pull model-q8_0" in refused.stderr
+    assert "is not the file that was recorded" in models("use", "model-q8_0", "--anyway").stderr
     as_json("pull", "model-q8_0")
     assert fimble("engine", "start", "--model", "model-q8_0").returncode == 0
 
@@ -130,6 +141,7 @@ def test_an_import_is_recorded_and_only_forgotten(home: Path, tmp_path: Path) ->
     assert brought["name"] == "mine"
     assert brought["sha256"] == catalog.load().bundled.sha256
     assert brought["warnings"] == []
+    assert brought["probe"]["family"]
     assert as_json("verify", "mine")[0]["ok"]
     damage(mine, keep_time=True)
     assert f"fimble models import {mine}" in as_json("verify", "mine", status=1)[0]["fix"]

@@ -39,6 +39,7 @@ def test_equal_settings_have_the_same_key() -> None:
     [
         ("model_path", "/other.gguf"),
         ("model_digest", "e"),
+        ("model_sha256", "e"),
         ("context_tokens", 2049),
         ("threads", 1),
         ("idle_minutes", 15.5),
@@ -56,7 +57,7 @@ def test_no_field_is_forgotten_above() -> None:
     """A field that is added to the settings needs a line in the test above."""
     fields = {field.name for field in msgspec.structs.fields(EngineSettings)}
     engine = {"context_tokens", "threads", "cache_mb", "idle_minutes", "transport"}
-    assert fields == {"model_path", "model_digest"} | engine | set(OTHERS)
+    assert fields == {"model_path", "model_digest", "model_sha256"} | engine | set(OTHERS)
 
 
 @pytest.mark.parametrize("name", ["__version__", "PROTOCOL"])

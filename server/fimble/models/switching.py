@@ -12,6 +12,7 @@ from fimble.engine.launch import quick_digest, running_engines, settings_for, st
 from fimble.engine.wire import Trial
 from fimble.errors import ConfigError, ModelError
 from fimble.models import fitting, history
+from fimble.models.checksums import check
 from fimble.models.choice import find
 from fimble.models.history import Worked
 
@@ -53,6 +54,7 @@ def use(name: str, *, anyway: bool = False) -> Used:
     if the settings cannot be written.
     """
     path = catalog.resolve(name)
+    check(path)
     setting = name if name in {one.name for one in catalog.listing()} else str(path.resolve())
     trial, problem = None, ""
     try:

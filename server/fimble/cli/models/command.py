@@ -10,7 +10,7 @@ import typer
 from fimble.cli.models import choosing, pulling
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
     from fimble.catalog import Listed
     from fimble.models.history import Aside
@@ -38,14 +38,17 @@ def list_models(json: _Json = False) -> None:
     aside = history.put_aside()
     if json:
         both = zip(listed, rooms, strict=True)
-        models = [{**msgspec.structs.asdict(one), **msgspec.structs.asdict(room)} for one, room in both]
+        ill = {path: each.message for path, each in aside.items()}
+        models = [
+            {**msgspec.structs.asdict(one), **msgspec.structs.asdict(room), "put_aside": ill.get(one.path, "")}
+            for one, room in both
+        ]
         print_json({"chosen": chosen, "models": models, "put_aside": aside})
     else:
-        _show(listed, rooms, chosen)
-        _show_aside(aside.values())
+        _show(listed, rooms, chosen, aside)
 
 
-def _show(listed: list[Listed], rooms: list[Room], chosen: str) -> None:
+def _show(listed: list[Listed], rooms: list[Room], chosen: str, aside: Mapping[str, Aside]) -> None:
     from rich.table import Table
 
     from fimble.cli.output import console
@@ -55,23 +58,19 @@ def _show(listed: list[Listed], rooms: list[Room], chosen: str) -> None:
         table.add_column(title, overflow="fold")
     for one, room in zip(listed, rooms, strict=True):
         where = f"here, {one.kind}" if one.path else one.repository or one.note
+        where += ", put aside" if one.path in aside else ""
         fits = "yes" if room.fits else f"no: {room.why}"
         size = f"{one.size_mb:,.0f} MB" if one.size_mb else ""
         table.add_row(
             "*" if chosen in (one.name, one.path) else "", one.name, size, fits, one.licence or "not stated", where
         )
     console().print(table)
+    for each in aside.values():
+        console().print(f"\nPut aside: {each.setting}. {each.message} {each.fix}", markup=False)
     if not any(chosen in (one.name, one.path) for one in listed):
         console().print(f"\nIn use: {chosen}", markup=False)
     console().print("\n* in use.  `fimble models pull NAME` gets one from the hub, `fimble models use NAME` chooses,")
     console().print("`fimble models import FILE` brings a GGUF of yours.")
-
-
-def _show_aside(aside: Iterable[Aside]) -> None:
-    from fimble.cli.output import console
-
-    for one in aside:
-        console().print(f"\nPut aside: {one.setting}. {one.message} {one.fix}", markup=False)
 
 
 @app.command(name="import")
