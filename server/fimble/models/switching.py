@@ -11,7 +11,7 @@ from fimble import catalog, config, paths
 from fimble.engine.launch import quick_digest, running_engines, settings_for, stop, use_on_trial
 from fimble.engine.wire import Trial
 from fimble.errors import ConfigError, ModelError
-from fimble.models import history
+from fimble.models import fitting, history
 from fimble.models.choice import find
 from fimble.models.history import Worked
 
@@ -68,6 +68,7 @@ def use(name: str, *, anyway: bool = False) -> Used:
         _end_its_engines(path)
     history.try_again(path, digest)
     if trial:
+        fitting.note_measured(path, trial.prompt_tokens_per_s, trial.decode_tokens_per_s)
         history.note_worked(
             Worked(
                 setting="" if path == catalog.resolve("") else setting,
