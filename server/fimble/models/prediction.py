@@ -16,8 +16,8 @@ from fimble.settings import EngineConfig
 #: What a keystroke asks of an engine: a key and the token that is healed are new, the rest of the prompt is cached.
 KEY_TOKENS, WRITTEN_TOKENS = 2, 12
 
-#: What our engine takes beside llama.cpp: for a key, and for each token that is written (two cores, 45 M: 0.92 of a bare
-#: loop's speed at 1.9 ms a token).
+#: What our engine takes beside llama.cpp: for a key, and for each token that is written (two cores, 45 M: 0.92 of a
+#: bare loop's speed at 1.9 ms a token).
 KEY_MS, TOKEN_MS = 2.0, 0.16
 
 #: A slice as large as that is past all caches: from there on twice the weights take twice the time.  (Q8_0, two
