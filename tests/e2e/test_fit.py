@@ -61,6 +61,14 @@ def test_fit_for_people(home: Path) -> None:
     assert "a slice of 4 of 4 layers" in done.stdout
 
 
+def test_a_model_that_is_used_is_measured(home: Path) -> None:
+    """What `use` measures when it tries a model stands beside what was predicted, and corrects it."""
+    used = as_json("models", "use", "fimble-7m")
+    (one,) = as_json("models", "fit", "fimble-7m")["fits"]
+    assert one["measured"]["decode_tokens_s"] == pytest.approx(used["trial"]["decode_tokens_per_s"])
+    assert one["measured"]["prompt_tokens_s"] == pytest.approx(used["trial"]["prompt_tokens_per_s"])
+
+
 def test_the_doctor_measures_nothing(home: Path) -> None:
     """It tells what is known, and how more would be."""
     command = [sys.executable, "-m", "fimble", "doctor", "--json"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -251,19 +252,23 @@ def test_a_slice_that_ends_llama_cpp_costs_itself_alone(home: Path, monkeypatch:
         "    measure = trial.measure\n"
         "    def die(part):\n"
         "        if part.n_vocab == 301:\n"
-        "            os.abort()\n"
+        "            with trial._loaded(part):\n"
+        "                os.abort()\n"
         "        return measure(part)\n"
-        "    import runpy\n"
         "    trial.measure = die\n"
         "    sys.exit(trial.main())\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(folder))
+    temporary = home / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     deadly = msgspec.structs.replace(TINY, n_vocab=301)
     found = speeds.measure([deadly, TINY])
     assert speeds.key_of(TINY) in found.timings
     assert found.problems == {speeds.key_of(deadly): "llama.cpp ended while it was measured"}
     with pytest.raises(EngineCrashed, match="Nothing could be measured"):
         speeds.measure([deadly])
+    assert list(temporary.iterdir()) == []  # nor is its file left behind
 
 
 def test_others_keep_some_memory() -> None:

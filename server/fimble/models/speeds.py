@@ -9,6 +9,7 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -94,9 +95,15 @@ def _note(found: Speeds, part: Slice, trial: Found) -> None:
 
 def _trials(parts: Sequence[Slice]) -> Iterator[Found]:
     """What the process says, line by line, until it ends."""
+    with tempfile.TemporaryDirectory(prefix="fimble-trial-", ignore_cleanup_errors=True) as folder:
+        # Its files are some hundred megabytes, and it may be killed.
+        yield from _said(parts, {**launch.environment(), "TMPDIR": folder})
+
+
+def _said(parts: Sequence[Slice], environment: Mapping[str, str]) -> Iterator[Found]:
     command = (sys.executable, "-m", "fimble.engine.trial")
     child = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=launch.environment()
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
     )
     timer = threading.Timer(_TIMEOUT_S * len(parts), child.kill)
     timer.start()
