@@ -198,7 +198,7 @@ def test_typing_fast_beside_a_menu(menu: Menu, tmp_path: Path) -> None:
     nvim.lua("vim.bo.autoindent, vim.bo.textwidth, vim.bo.expandtab = false, 0, false")
     nvim.press("<Esc>Go")
     wanted, typed, accepted = text, 0, 0
-    while typed < 200:
+    while typed < 200 or not accepted:
         line = dice.choice(lines)
         beginning = line[: dice.randint(6, len(line) - 1)]
         before = len(nvim.lua("return _G.accepted"))
@@ -206,12 +206,11 @@ def test_typing_fast_beside_a_menu(menu: Menu, tmp_path: Path) -> None:
             nvim.press(key)
         typed += len(beginning)
         if dice.random() < 0.5:
-            nvim.ghost(deadline_s=0.2)
+            nvim.ghost(deadline_s=0.5)
         nvim.press("<Tab>\r")
         until(lambda: nvim.look().lines[-1] == "", "the line end")
         parts = nvim.lua("return _G.accepted")[before:]
         accepted += len(parts)
         wanted += beginning + ("".join(parts) or "\t") + "\n"
         assert "\n".join(nvim.look().lines) == wanted
-    assert accepted
     nvim.press("<Esc>")
