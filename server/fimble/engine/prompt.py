@@ -150,10 +150,13 @@ def _n_predict(wanted: int, n_ctx: int) -> int:
 
 
 def _keep_end(tokens: tuple[int, ...], room: int) -> tuple[int, ...]:
-    """The end of *tokens* that fits into *room*, cut in steps of a quarter of it."""
+    """The end of *tokens* that fits into *room*, cut in steps of an eighth of it.
+
+    Larger steps move the cut more rarely, and leave out more for snippets that take some room (server/ARCHITECTURE.md).
+    """
     if len(tokens) <= room:
         return tokens
-    step = max(room // 4, 1)
+    step = max(room // 8, 1)
     excess = len(tokens) - room
     return tokens[step * -(-excess // step) :]
 
