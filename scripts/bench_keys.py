@@ -21,7 +21,7 @@ from typists import Event, Ghost, Typist, read_session, simulate
 #: Who may make suggestions, as settings; memory is always there.
 _SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "all": {},
-    "echo": {"model": "none-only-echo-is-asked"},
+    "echo": {"suggest": {"model": False}},
     "model": {"suggest": {"echo": False}},
 }
 

@@ -18,9 +18,6 @@ from fimble.languages import language_of
 from fimble.text import Encoding, Text
 from private_home import FIMBLE, end_orderly_on_signals, private_home, start_engine
 
-#: No model has this name.  The server then says so once and goes on with echo alone: its own way to do without one.
-_NO_MODEL = "none-only-echo-is-asked"
-
 #: The server keeps its deadline itself; this much later it is taken for stuck.
 _STUCK_S = 60.0
 
@@ -47,11 +44,10 @@ class Setup:
     @property
     def settings(self) -> dict[str, Any]:
         """What the editor tells the server.  Nothing may come from the disk."""
-        suggest: dict[str, Any] = {"echo": self.mode != "model"}
+        suggest: dict[str, Any] = {"echo": self.mode != "model", "model": self.uses_model}
         if self.deadline_ms is not None:
             suggest["deadline_ms"] = self.deadline_ms
-        model = str(self.model) if self.uses_model else _NO_MODEL
-        return {"model": model, "suggest": suggest, "cache": {"enabled": False}}
+        return {"model": str(self.model), "suggest": suggest, "cache": {"enabled": False}}
 
 
 @dataclass(frozen=True)
@@ -180,7 +176,7 @@ async def ask_all(tasks: Sequence[Mapping[str, Any]], setup: Setup, hear: Callab
                 except TimeoutError:
                     raise EvalFailed(f"`fimble lsp` did not answer task {task['id']}.") from None
             counters = await window.stats()
-    return Answers(counters, [m for m in window.messages if _NO_MODEL not in m])
+    return Answers(counters, list(window.messages))
 
 
 @contextlib.asynccontextmanager

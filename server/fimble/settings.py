@@ -33,6 +33,9 @@ class SuggestConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     echo: Annotated[
         bool, Meta(description="Copy what followed the same text earlier, in this file and the open ones.")
     ] = True
+    model: Annotated[
+        bool, Meta(description="Ask the model; off: only copies, and what was suggested before, without any engine.")
+    ] = True
     eagerness: Annotated[
         Literal["eager", "balanced", "quiet"],
         Meta(

@@ -269,6 +269,17 @@ async def test_without_a_model_the_echo_goes_on(new_window: NewWindow) -> None:
     assert len(window.messages) == 1
 
 
+async def test_who_wants_no_model_gets_copies_and_no_engine(new_window: NewWindow) -> None:
+    """`suggest.model` off is a choice, and nothing to complain about."""
+    window = await new_window(settings={"suggest": {"model": False}})
+    text = "total = width * height\n\n\ntotal = wid"
+    uri = window.open("a.py", text)
+    (item,) = await window.ask(uri, len(text))
+    assert item.insert_text == "th * height"
+    assert not launch.running_engines(paths.runtime_dir())
+    assert not window.messages
+
+
 async def test_a_broken_model_is_said_once(new_window: NewWindow, tmp_path: Path) -> None:
     """A damaged file: one message names it and the fix, however many keys are typed; nothing fails."""
     bad = tmp_path / "bad.gguf"

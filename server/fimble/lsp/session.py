@@ -113,7 +113,7 @@ class Session:
         for module in ("fimble.engine.client", "fimble.models.fallback"):
             await asyncio.to_thread(importlib.import_module, module)
         self._failure = None
-        self.engine = await self._new_engine()
+        self.engine = await self._new_engine() if self.config.suggest.model else None
         if loaded.config.cache.enabled:
             self._store = Store(paths.cache_dir() / "suggestions", loaded.config.cache.max_mb)
         self.indexes = self._new_indexes(folders)
