@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,16 +36,16 @@ SECRET = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
 
 
 @pytest.fixture
-def repository(home: Path) -> Path:
+def repository(home: Path) -> Iterator[Path]:
     """A small project with habits of its own, and things in it that are nobody's business."""
     folder = home / "ledger"
     (folder / ".git").mkdir(parents=True)
     (folder / "ledger").mkdir()
     dice = random.Random(3)
     nouns = [f"{a}{b}" for a in ("invoice", "refund", "payout", "charge") for b in ("", "_line", "_batch", "_total")]
-    for number, noun in enumerate(nouns * 2):
+    for number, noun in enumerate(nouns):
         lines = ["from ledger.kernel import Amount, settle_against, escalate_to_operator", ""]
-        for _ in range(14):
+        for _ in range(11):
             verb = dice.choice(("post", "void", "hold", "free"))
             lines += [
                 f"def {verb}_{noun}_{dice.randrange(100)}(journal, amount: Amount) -> Amount:",
@@ -64,7 +65,10 @@ def repository(home: Path) -> Path:
     (folder / ".env").write_text("PASSWORD=hunter2hunter2\n")
     # Its name is one of Python's own modules: whoever imports it from here has run what a repository brought along.
     (folder / "copy.py").write_bytes((folder / "ledger" / "invoice_0.py").read_bytes())
-    return folder
+    yield folder
+    state = personalising.read_state(personalising.state_of(folder))
+    if state and not state.is_over:
+        personalising.stop(state)
 
 
 def read(folder: Path) -> list[corpus.File]:
@@ -179,7 +183,7 @@ def test_samples_are_the_engines_prompts(repository: Path, model: Model) -> None
     files = read(repository)
     rendered = prompts.Prompts(model, "ledger", 512)
     samples = rendered.epoch(files, 0, random.Random(1))
-    assert len(samples) > 30
+    assert len(samples) > 20
     fim = model.fim
     for sample in samples:
         assert len(sample.tokens) == len(sample.learned) <= 512
@@ -253,7 +257,7 @@ def fimble(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 def test_a_repository_is_learned(repository: Path) -> None:
     """From the command line to an engine that uses it: better on held-out lines, and kept only for this repository."""
-    done = fimble("personalise", "--json", "--epochs", "3", "--lines", "60", cwd=repository)
+    done = fimble("personalise", "--json", "--epochs", "2", "--lines", "40", cwd=repository)
     assert done.returncode == 0, done.stdout + done.stderr
     state = json.loads(done.stdout)
     assert state["stage"] == "done"
