@@ -7,7 +7,8 @@
     │ ├ ModelCorrupt
     │ ├ ModelNoFim
     │ ├ ModelTooLarge
-    │ └ ModelCrashes
+    │ ├ ModelCrashes
+    │ └ AdapterUnusable      a LoRA adapter is the problem: the model goes on without it
     ├ DownloadError          a model cannot be fetched now; what is installed goes on working
     ├ EngineError            the engine process is the problem; it is restarted with backoff
     │ ├ EngineUnreachable
@@ -70,6 +71,10 @@ class ModelCrashes(ModelError):
     """The engine's process ends on this model, again and again."""
 
 
+class AdapterUnusable(ModelError):
+    """The LoRA adapter does not fit the model, is damaged, or is gone; without it the model works."""
+
+
 class DownloadError(FimbleError):
     """A model cannot be fetched now: no network, no permission, no room, or not what it should be."""
 
@@ -100,5 +105,6 @@ class NoProject(WorkspaceError):
 
 #: Names that travel over the wire (``error.type`` in an engine's answer) and come back as classes.
 MODEL_ERRORS: dict[str, type[ModelError]] = {
-    cls.__name__: cls for cls in (ModelError, ModelNotFound, ModelCorrupt, ModelNoFim, ModelTooLarge, ModelCrashes)
+    cls.__name__: cls
+    for cls in (ModelError, ModelNotFound, ModelCorrupt, ModelNoFim, ModelTooLarge, ModelCrashes, AdapterUnusable)
 }

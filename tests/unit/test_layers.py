@@ -21,6 +21,7 @@ ENGINE_SERVER = (
     *("engine.outbox", "engine.metrics", "engine.progressive", "engine.tuning", "engine.tuner", "engine.pressure"),
     *("engine.capacity", "engine.canary"),
     *("engine.trial", "engine.synthetic"),
+    *("engine.quantising", "engine.adapting", "engine.adapted"),
 )
 
 INDEX_SERVER = (
@@ -80,12 +81,13 @@ LAYERS: tuple[tuple[tuple[str, ...], ...], ...] = (
         ("store",),
         ("stats",),
         ("energy",),
-        ("engine.client", "engine.launch", "engine.watch"),
+        ("engine.client", "engine.launch", "engine.watch", "engine.children"),
         ("index.client", "index.launch"),
         ENGINE_SERVER,
     ),
     (("suggest",), ("models",), ("days",), INDEX_SERVER),
-    (("lsp",),),
+    # What learns a repository is a process of its own, and uses both the engine's parts and the index's.
+    (("lsp",), ("models.personal",)),
     (("cli", "__main__"),),
 )
 
@@ -103,6 +105,7 @@ OWNERS = {
     "prometheus_client": ("engine.metrics",),
     "huggingface_hub": ("models.downloads",),
     "httpx2": ("models.downloads",),
+    "torch": ("models.personal",),
     "typer": ("cli",),
     "rich": ("cli",),
 }
@@ -231,7 +234,7 @@ def test_windows_do_not_load_the_engine() -> None:
     """Importing what a window runs leaves llama.cpp, numpy and the HTTP server unloaded."""
     import subprocess
 
-    heavy = "{'llama_cpp', 'numpy', 'starlette', 'uvicorn', 'typer', 'rich', 'tree_sitter', 'detect_secrets'}"
+    heavy = {"llama_cpp", "numpy", "starlette", "uvicorn", "typer", "rich", "tree_sitter", "detect_secrets", "torch"}
     windows = "fimble.lsp.features, fimble.lsp.run, fimble.index.client"
     code = f"import sys, {windows}; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from fimble import __version__
-from fimble.cli import engine, index
+from fimble.cli import adapters, engine, index
 from fimble.cli.models import command as models
+from fimble.cli.models.personalise import personalise
 
 app = typer.Typer(
     name="fimble",
@@ -18,9 +19,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+app.add_typer(adapters.app, name="adapters")
 app.add_typer(engine.app, name="engine")
 app.add_typer(index.app, name="index")
 app.add_typer(models.app, name="models")
+app.command()(personalise)
 
 
 def _version(wanted: bool) -> None:

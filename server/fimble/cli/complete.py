@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from fimble import config
 from fimble.cli.explain import show
 from fimble.cli.models.chosen import chosen
-from fimble.cli.output import console, failures, print_json
+from fimble.cli.output import console, failures, note, print_json
 from fimble.context.history import EditHistory
 from fimble.core import Ask, Document, Trigger
 from fimble.engine.client import EngineClient
@@ -21,6 +21,7 @@ from fimble.index.client import IndexClient
 from fimble.index.launch import IndexLauncher
 from fimble.index.launch import settings_for as index_settings_for
 from fimble.languages import language_of
+from fimble.models import adapters
 from fimble.privacy import Exclusions
 from fimble.settings import Config
 from fimble.suggest.recipe import Outcome, Suggester
@@ -61,7 +62,9 @@ def run(place: str, model: str, as_json: bool, explain: bool) -> int:
 async def _asked(settings: Config, ask: Ask, question: Callable[[Suggester, Ask], Awaitable[T]]) -> T:
     """What a window's recipe answers to *question*, once the repository is known."""
     failed: list[FimbleError] = []
-    engine = EngineClient(Launcher(settings_for(chosen(settings.model).path, settings.engine)))
+    model = chosen(settings.model).path
+    adapter = adapters.for_window(Path.cwd(), model, note)
+    engine = EngineClient(Launcher(settings_for(model, settings.engine, adapter)), on_notice=note)
     indexes = _indexes(settings, ask)
     try:
         await engine.ensure()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -72,12 +73,14 @@ async def _start(model: str, *, show: bool) -> dict[str, Any]:
 
     from fimble import config
     from fimble.cli.models.chosen import chosen
-    from fimble.cli.output import console
+    from fimble.cli.output import console, note
     from fimble.engine.client import EngineClient
     from fimble.engine.launch import Launcher, settings_for
+    from fimble.models import adapters
 
     settings = config.load(flags={"model": model} if model else None).config
-    launcher = Launcher(settings_for(chosen(settings.model).path, settings.engine))
+    path = chosen(settings.model).path
+    launcher = Launcher(settings_for(path, settings.engine, adapters.for_window(Path.cwd(), path, note)))
     columns = (TextColumn("{task.description}"), BarColumn())
     with Progress(*columns, console=console(stderr=True), transient=True, disable=not show) as progress:
         task = progress.add_task("Loading the model", total=1.0)

@@ -36,5 +36,10 @@ def failures() -> Iterator[None]:
         raise typer.Exit(1) from None
 
 
+def note(sentence: str) -> None:
+    """Say what does not keep the command from doing its work."""
+    console(stderr=True).print(f"[yellow]Note:[/] {_plain(sentence)}")
+
+
 def _plain(text: str) -> str:
     return text.replace("[", "\\[")

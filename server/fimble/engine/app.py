@@ -103,7 +103,7 @@ class App:
             body = ErrorBody(code=503, message="Loading model", type="unavailable_error")
             await _json(send, 503, Health(status="loading model", progress=scheduler.progress, error=body))
         else:
-            await _json(send, 200, Health(status="ok", n_ctx=scheduler.n_ctx))
+            await _json(send, 200, Health(status="ok", n_ctx=scheduler.n_ctx, notice=scheduler.notice))
 
     async def _props(self, _receive: Receive, send: Send) -> None:
         scheduler = self.scheduler

@@ -41,7 +41,8 @@ _LOOK_TIMEOUT_S = 5.0
 class EngineClient:
     """Talks to the engine of one Launcher, or of those that a *watch* chooses; belongs to one event loop.
 
-    *on_progress* hears the share of the model that is loaded, from 0 to 1.
+    *on_progress* hears the share of the model that is loaded, from 0 to 1; *on_notice* what a person should know of an
+    engine that works (an adapter that is not used).
     """
 
     def __init__(
@@ -49,9 +50,11 @@ class EngineClient:
         launcher: Launcher,
         on_progress: Callable[[float], None] = lambda _share: None,
         watch: ModelWatch | None = None,
+        on_notice: Callable[[str], None] = lambda _sentence: None,
     ) -> None:
         self.launcher = launcher
         self.on_progress = on_progress
+        self._on_notice = on_notice
         self.n_ctx = 0
         """How long prompts may be, in tokens; 0 until an engine has answered."""
         self._session: aiohttp.ClientSession | None = None
@@ -234,6 +237,8 @@ class EngineClient:
             return False
         if health.status == "ok":
             self._endpoint, self._was_up, self.n_ctx = found, True, health.n_ctx
+            if health.notice:
+                self._on_notice(health.notice)
             if self._watch:
                 self._tell(self._watch.works(self.launcher))
             return True

@@ -80,6 +80,10 @@ class Healing:
         self._taken = taken
         self.rest = rest
 
+    def again(self) -> Healing:
+        """The same from its beginning, for another answer."""
+        return Healing(self._pieces, self._taken, self.rest)
+
     def allowed(self) -> Ids | None:
         """The tokens that may come next; None when everything may."""
         if not self.rest:

@@ -21,7 +21,7 @@ from fimble.digests import quick_digest as quick_digest
 from fimble.engine import endpoint
 from fimble.engine.endpoint import Endpoint, settings_key
 from fimble.engine.failures import NO_MEMORY, as_error
-from fimble.engine.wire import EngineSettings, Probe, Trial
+from fimble.engine.wire import Adapter, EngineSettings, Probe, Trial
 from fimble.errors import EngineCrashed, ModelCrashes, ModelError, ModelNotFound, ModelTooLarge
 from fimble.settings import EngineConfig
 
@@ -44,8 +44,8 @@ _LARGEST_EXIT_STATUS = 255
 Tried = TypeVar("Tried", Probe, Trial)
 
 
-def settings_for(model_path: Path, config: EngineConfig) -> EngineSettings:
-    """What the engine for this model and these settings is told.  Reads the model's ends for its digest.
+def settings_for(model_path: Path, config: EngineConfig, adapter: Adapter | None = None) -> EngineSettings:
+    """What the engine for this model, these settings and *adapter* is told.  Reads the model's ends for its digest.
 
     Raises OSError if the model cannot be read, ModelNotFound if its path cannot be written down.
     """
@@ -68,6 +68,7 @@ def settings_for(model_path: Path, config: EngineConfig) -> EngineSettings:
         mmap=config.mmap,
         mlock=config.mlock,
         gpu_layers=config.gpu_layers,
+        adapter=adapter,
     )
 
 
@@ -159,7 +160,8 @@ def use_on_trial(settings: EngineSettings, timeout_s: float = 0.0) -> Trial:
 
 
 def _try(module: str, argument: str, model_path: Path, timeout_s: float, kind: type[Tried]) -> Tried:
-    command = (sys.executable, "-m", f"fimble.engine.{module}", argument)
+    # -P: the folder in which this is started, perhaps a stranger's project, has no say in what is imported.
+    command = (sys.executable, "-P", "-m", f"fimble.engine.{module}", argument)
     kills = memory.oom_kills()
     try:
         done = subprocess.run(command, capture_output=True, timeout=timeout_s, check=False, env=environment())

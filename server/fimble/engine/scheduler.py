@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from fimble import digests
+from fimble.engine.adapted import Adapted
 from fimble.engine.capacity import TOO_LARGE_FIX, check_room
 from fimble.engine.generator import CHUNK_TOKENS, Generator, as_answer
 from fimble.engine.job import Job, Priority
@@ -42,6 +43,7 @@ class Scheduler:
         self.progress = 0.0
         self.ready = False
         self.failure: FimbleError | None = None
+        self.notice = ""
         self.model: Model | None = None
         self.n_ctx = self._n_seq = 0
         self.tuner = Tuner(settings, lambda: bool(self._waiting))
@@ -201,6 +203,7 @@ class Scheduler:
         self.n_ctx = min(settings.context_tokens, model.n_ctx_train or settings.context_tokens)
         count = self._n_seq = how_many_sequences(model.size_bytes, sequence_bytes(model, self.n_ctx, settings.kv_type))
         best = self.tuner.begin(model)
+        adapted = Adapted(settings.adapter, model)
         context = Context(
             model,
             n_ctx=self.n_ctx,
@@ -212,6 +215,8 @@ class Scheduler:
             kv_type=settings.kv_type,
         )
         check_finite(model, context)
+        adapted.use_in(context, lambda: check_finite(model, context))
+        self.notice = adapted.notice
         self.tuner.adapt(context)
         self.model, self._context = model, context
         return Generator(

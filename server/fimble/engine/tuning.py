@@ -23,7 +23,7 @@ from fimble.engine.wire import EngineSettings, Measurement, Tuning
 
 #: Below this many parameters one thread writes about as fast as several that wait for each other (two cores, 7 M:
 #: 0.4 ms a token with one and with two; 45 M: 420 and 500 tokens/s).  Only a guess, until it is measured.
-_SMALL_MODEL_PARAMS = 20_000_000
+SMALL_MODEL_PARAMS = 20_000_000
 
 #: More threads are chosen only if they take less than this share of the time: a busy machine takes the rest back.
 _WORTH_IT = 0.95
@@ -55,7 +55,7 @@ def initial(settings: EngineSettings, model: Model, folder: Path) -> Tuning:
     """What to compute with: what the user says, else what was measured earlier, else a guess."""
     known = load(file_of(folder, settings))
     if known is None:
-        known = Tuning(threads=1 if model.n_params < _SMALL_MODEL_PARAMS else min(cores(), 8), threads_batch=cores())
+        known = Tuning(threads=1 if model.n_params < SMALL_MODEL_PARAMS else min(cores(), 8), threads_batch=cores())
     if settings.threads:
         known = msgspec.structs.replace(known, threads=settings.threads, threads_batch=settings.threads)
     if settings.kv_type != "f16" or settings.flash_attention != "auto":

@@ -219,6 +219,14 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
     """A hash of the session that used it last; empty if there was none."""
 
 
+class Adapter(msgspec.Struct, frozen=True, kw_only=True):
+    """A LoRA adapter (arXiv:2106.09685): what is added to a model's weights, *scale* times."""
+
+    path: str
+    digest: str
+    scale: float = 1.0
+
+
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What makes one engine differ from another.  Windows that agree on all of it share a process."""
 
@@ -237,6 +245,13 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     gpu_layers: int = -1
     model_sha256: str = ""
     """What the whole file must hash to, as far as it is known: else the engine refuses it."""
+    adapter: Adapter | None = None
+
+    @property
+    def weights_digest(self) -> str:
+        """Answers are kept by it: what decides what is written."""
+        added = self.adapter
+        return f"{self.model_digest}+{added.digest}*{added.scale:g}" if added else self.model_digest
 
 
 class ErrorBody(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -263,6 +278,8 @@ class Health(msgspec.Struct, kw_only=True, omit_defaults=True):
     error: ErrorBody | None = None
     n_ctx: int = 0
     """The longest prompt with its answer, in tokens (ours)."""
+    notice: str = ""
+    """What a person should know though the engine works: an adapter that is not used, and why (ours)."""
 
 
 class Probe(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -299,4 +316,15 @@ class Trial(msgspec.Struct, kw_only=True, omit_defaults=True):
     decode_tokens_per_s: float = 0.0
     memory_bytes: int = 0
     """The most that the process had in memory; 0 where the system does not tell."""
+    error: ErrorBody | None = None
+
+
+class Quantising(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A line of ``fimble.engine.quantising``: what it would come to, how far it is, or the error that it met."""
+
+    source_bytes: int = 0
+    target_bytes: int = 0
+    types: list[str] = []
+    """How the source's tensors are kept, in llama.cpp's names."""
+    progress: float = 0.0
     error: ErrorBody | None = None

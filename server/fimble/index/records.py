@@ -69,7 +69,7 @@ def _record(path: str, data: bytes, stamp: FileStamp) -> FileRecord:
     if source is None:
         return left_out(path, stamp, BINARY)
     text = Text(source)
-    if _is_generated(text):
+    if is_generated(text):
         return left_out(path, stamp, GENERATED)
     language = language_of(path)
     if language in _DATA and len(source) > _MAX_DATA_CHARS:
@@ -105,7 +105,8 @@ def _record(path: str, data: bytes, stamp: FileStamp) -> FileRecord:
     return FileRecord(path, language, stamp, definitions, imports, [chunk for chunk in chunks if chunk[2]])
 
 
-def _is_generated(text: Text) -> bool:
+def is_generated(text: Text) -> bool:
+    """Whether lines are longer than anybody writes."""
     if len(text) > _MAX_MEAN_LINE_CHARS * (text.line_count + 10):
         return True
     return len(text) > _MAX_LINE_CHARS and max(map(len, text.source.replace("\r", "\n").split("\n"))) > _MAX_LINE_CHARS

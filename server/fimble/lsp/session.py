@@ -23,6 +23,7 @@ from fimble.suggest.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from fimble.engine.client import EngineClient
+    from fimble.engine.wire import EngineSettings
     from fimble.index.client import IndexClient
     from fimble.models.fallback import Fallback
 
@@ -140,12 +141,20 @@ class Session:
     async def _new_engine(self) -> EngineClient | None:
         from fimble.engine.client import EngineClient
         from fimble.engine.launch import settings_for
+        from fimble.models import adapters
         from fimble.models.fallback import Fallback
 
         engine = self.config.engine
-        self._models = Fallback(self.config.model, lambda model: settings_for(model, engine), self.tell_once)
+
+        def settings(model: Path) -> EngineSettings:
+            place = self._folders[0] if self._folders else None
+            return settings_for(model, engine, adapters.for_window(place, model, self.tell_once))
+
+        self._models = Fallback(self.config.model, settings, self.tell_once)
         try:
-            return EngineClient(await self._models.choose(), self._on_progress, watch=self._models)
+            return EngineClient(
+                await self._models.choose(), self._on_progress, watch=self._models, on_notice=self.tell_once
+            )
         except FimbleError as failure:
             self.report(failure)
         except OSError as failure:

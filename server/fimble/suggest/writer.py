@@ -158,7 +158,7 @@ class Writer:
     @property
     def _model(self) -> str:
         assert self._engine is not None
-        return self._engine.launcher.settings.model_digest
+        return self._engine.launcher.settings.weights_digest
 
     def _request(self, ask: Ask, window: Window) -> InfillRequest:
         return InfillRequest(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fimble.cli.models import choosing, pulling
+from fimble.cli.models import choosing, pulling, quantize
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fimble.models.memory import Room
 
 app = typer.Typer(help="The models: list them, get them, choose one, bring your own.", no_args_is_help=True)
+app.command()(quantize.quantize)
 
 _Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 

@@ -13,6 +13,7 @@ import llama_cpp.llama_cpp as llama
 import numpy as np
 import numpy.typing as npt
 
+from fimble.engine.llama.adapter import LoraAdapter
 from fimble.engine.llama.model import Model
 from fimble.engine.sizes import KV_BYTES
 from fimble.errors import EngineError, ModelTooLarge
@@ -122,6 +123,17 @@ class Context:
         self._abort_flag = ctypes.create_string_buffer(64)
         self._abort_callback = ctypes.cast(libc.strlen, llama.ggml_abort_callback)
         llama.llama_set_abort_callback(self._ctx, self._abort_callback, ctypes.addressof(self._abort_flag))
+
+    def use_adapter(self, adapter: LoraAdapter | None, scale: float = 1.0) -> None:
+        """Compute with *scale* times *adapter* added to the weights; None, or a scale of 0, is the bare model.
+
+        What the cache holds was computed with what was used before: clear it.  Raises EngineError.
+        """
+        handles = [adapter.handle] if adapter else []
+        lora = (llama.llama_adapter_lora_p_ctypes * len(handles))(*handles)
+        scales = (ctypes.c_float * len(handles))(*([scale] * len(handles)))
+        if llama.llama_set_adapters_lora(self._ctx, lora, len(handles), scales):
+            raise EngineError("llama.cpp could not use the adapter.")
 
     def set_threads(self, threads: int, threads_batch: int) -> None:
         """Compute with *threads* where one token is decoded, with *threads_batch* where several are."""

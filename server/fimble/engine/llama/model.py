@@ -31,6 +31,13 @@ def _collect_log(level: int, text: bytes, _data: object) -> None:
         _log_lines.append(text.decode("utf-8", "replace").strip())
 
 
+def last_said() -> str:
+    """The first complaint of llama.cpp's since this was last asked; empty if there is none."""
+    lines = [line for line in _log_lines if line]
+    _log_lines.clear()
+    return lines[0] if lines else ""
+
+
 def system_info() -> str:
     """llama.cpp's description of its build and of this processor."""
     info: bytes = llama.llama_print_system_info()
