@@ -23,7 +23,6 @@ app.add_typer(adapters.app, name="adapters")
 app.add_typer(engine.app, name="engine")
 app.add_typer(index.app, name="index")
 app.add_typer(models.app, name="models")
-app.command()(personalise)
 
 
 def _version(wanted: bool) -> None:
@@ -114,3 +113,6 @@ def setup(
     with failures():
         status = run(editor, Options(yes=yes, undo=undo, print_only=print_only, as_json=json, vsix=vsix))
     raise typer.Exit(status)
+
+
+app.command()(personalise)
