@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fimble.catalog import Listed
     from fimble.models.history import Aside
     from fimble.models.memory import Room
+    from fimble.settings import Config
 
 app = typer.Typer(help="The models: list them, get them, choose one, bring your own.", no_args_is_help=True)
 app.command()(quantize.quantize)
@@ -30,12 +31,12 @@ def list_models(json: _Json = False) -> None:
     from fimble import catalog, config
     from fimble.cli.output import failures, print_json
     from fimble.models import history
-    from fimble.models.memory import room_for
 
     with failures():
         listed = catalog.listing()
-        chosen = config.load().config.model or listed[0].name
-    rooms = [room_for(one.size_mb, one.memory_gb) for one in listed]
+        settings = config.load().config
+        chosen = settings.model or listed[0].name
+    rooms = _rooms(listed, settings)
     aside = history.put_aside()
     if json:
         both = zip(listed, rooms, strict=True)
@@ -49,6 +50,23 @@ def list_models(json: _Json = False) -> None:
         _show(listed, rooms, chosen, aside)
 
 
+def _rooms(listed: list[Listed], settings: Config) -> list[Room]:
+    """Which of them fit, and why: by what `fimble models fit` knows of the catalog's, by the size of others."""
+    from fimble.models.fitting import fit
+    from fimble.models.memory import Room, room_for
+
+    known = {one.name: one for one in fit(settings, measure=False).fits}
+    rooms = []
+    for one in listed:
+        if found := known.get(one.name):
+            why = f"takes {found.memory_bytes / 1e9:.1f} GB" if found.fits else found.why
+            why += f", a key in {found.cost.keystroke_ms:,.0f} ms" if found.fits and found.cost else ""
+            rooms.append(Room(fits=found.fits, why=why))
+        else:
+            rooms.append(room_for(one.size_mb, one.memory_gb))
+    return rooms
+
+
 def _show(listed: list[Listed], rooms: list[Room], chosen: str, aside: Mapping[str, Aside]) -> None:
     from rich.table import Table
 
@@ -60,7 +78,7 @@ def _show(listed: list[Listed], rooms: list[Room], chosen: str, aside: Mapping[s
     for one, room in zip(listed, rooms, strict=True):
         where = f"here, {one.kind}" if one.path else one.repository or one.note
         where += ", put aside" if one.path in aside else ""
-        fits = "yes" if room.fits else f"no: {room.why}"
+        fits = f"{'yes' if room.fits else 'no'}: {room.why}"
         size = f"{one.size_mb:,.0f} MB" if one.size_mb else ""
         table.add_row(
             "*" if chosen in (one.name, one.path) else "", one.name, size, fits, one.licence or "not stated", where
