@@ -101,7 +101,7 @@ def _trials(parts: Sequence[Slice]) -> Iterator[Found]:
 
 
 def _said(parts: Sequence[Slice], environment: Mapping[str, str]) -> Iterator[Found]:
-    command = (sys.executable, "-m", "fimble.engine.trial")
+    command = (sys.executable, "-P", "-m", "fimble.engine.trial")
     child = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
     )

@@ -40,7 +40,7 @@ _MAKERS = {"0x10de": "cuda", "0x1002": "rocm"}
 @cache
 def _loaded() -> tuple[dict[str, Any], int, str]:
     """What the library says of itself; else the exit status of the process that loaded it, and its last words."""
-    command = [sys.executable, "-m", "fimble.engine.llama.build"]
+    command = [sys.executable, "-P", "-m", "fimble.engine.llama.build"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=_LOAD_TIMEOUT_S, check=False)
     said = done.stderr.strip().rpartition("\n")[2]
     try:

@@ -86,7 +86,7 @@ def _import(modules: list[str]) -> dict[str, str]:
     """What is wrong with which module.  In a process of its own: a library for another processor ends it."""
     if not modules:
         return {}
-    command = [sys.executable, "-c", _IMPORT_EACH, *modules]
+    command = [sys.executable, "-P", "-c", _IMPORT_EACH, *modules]
     done = subprocess.run(command, capture_output=True, text=True, timeout=_IMPORT_TIMEOUT_S, check=False)
     told: list[tuple[str, str | None]] = [json.loads(line) for line in done.stdout.split("\n") if line]
     broken = {name: f"cannot be imported ({said})" for name, said in told if said}

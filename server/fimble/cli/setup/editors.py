@@ -68,4 +68,4 @@ def server_command() -> tuple[str, ...]:
     on_path = shutil.which("fimble")
     if on_path and (not own.exists() or Path(on_path).resolve() == own.resolve()):
         return ("fimble", "lsp")
-    return (str(own), "lsp") if own.exists() else (sys.executable, "-m", "fimble", "lsp")
+    return (str(own), "lsp") if own.exists() else (sys.executable, "-P", "-m", "fimble", "lsp")
