@@ -45,6 +45,17 @@ async def test_the_first_piece_and_the_end_of_a_line_leave_at_once() -> None:
     assert (await anext(chunks)).content == "bc\n"
 
 
+async def test_what_has_no_text_waits_for_the_first_that_has() -> None:
+    """What healing writes anew is no text yet: sent by itself, it would hold back the first piece that somebody sees."""
+    box = Outbox(asyncio.get_running_loop())
+    chunks = aiter(box)
+    box.put(Chunk(completion_probabilities=[{"token": "re"}]))
+    box.put(Chunk(content="turn", completion_probabilities=[{"token": "turn"}]))
+    first = await anext(chunks)
+    assert first.content == "turn"
+    assert [entry["token"] for entry in first.completion_probabilities or ()] == ["re", "turn"]
+
+
 async def test_a_failure_comes_after_what_was_written() -> None:
     box = Outbox(asyncio.get_running_loop())
     box._sent_at = float("inf")

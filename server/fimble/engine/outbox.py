@@ -32,7 +32,8 @@ class Outbox:
             self._post(item)
             return
         self._held.append(item)
-        if "\n" in item.content or time.monotonic() - self._sent_at >= _TOGETHER_S:
+        # Probabilities of what healing writes anew come without text: nobody waits for them, but for what follows.
+        if item.content and ("\n" in item.content or time.monotonic() - self._sent_at >= _TOGETHER_S):
             self._send()
 
     def _send(self) -> None:
