@@ -46,7 +46,7 @@ async def test_the_first_piece_and_the_end_of_a_line_leave_at_once() -> None:
 
 
 async def test_what_has_no_text_waits_for_the_first_that_has() -> None:
-    """What healing writes anew is no text yet: sent by itself, it would hold back the first piece that somebody sees."""
+    """What healing writes anew is no text yet; sent by itself, it would hold back the first piece that is."""
     box = Outbox(asyncio.get_running_loop())
     chunks = aiter(box)
     box.put(Chunk(completion_probabilities=[{"token": "re"}]))
