@@ -38,9 +38,16 @@ class Sampler:
 
 def log_probabilities(logits: Logits) -> npt.NDArray[np.float32]:
     """Natural logarithms of the softmax, shape (n_vocab,)."""
-    shifted = logits - logits.max()
-    result: npt.NDArray[np.float32] = shifted - np.log(np.exp(shifted).sum())
-    return result
+    return logits - _log_of_sum(logits)
+
+
+def _log_of_sum(logits: Logits) -> np.float32:
+    """The logarithm of the sum of the exponentials.  Works in one array: a large one costs more than what is done."""
+    greatest = logits.max()
+    shifted = logits - greatest
+    np.exp(shifted, out=shifted)
+    total: np.float32 = greatest + np.log(shifted.sum())
+    return total
 
 
 def describe(
@@ -50,12 +57,12 @@ def describe(
 
     With *allowed*, probabilities are shares of what was allowed.
     """
-    ids = np.arange(logits.size) if allowed is None else allowed
-    log_probs = log_probabilities(logits if allowed is None else logits[allowed])
-    best = _likeliest(log_probs, min(count, log_probs.size))
-    taken = token if allowed is None else int(np.flatnonzero(allowed == token)[0])
-    entry = _token(token, float(log_probs[taken]), piece)
-    entry["top_logprobs"] = [_token(int(ids[i]), float(log_probs[i]), piece) for i in best]
+    values = logits if allowed is None else logits[allowed]
+    total = _log_of_sum(values)
+    best = _likeliest(values, min(count, values.size))
+    ids = best if allowed is None else allowed[best]
+    entry = _token(token, float(logits[token] - total), piece)
+    entry["top_logprobs"] = [_token(int(i), float(logits[i] - total), piece) for i in ids]
     return entry
 
 
