@@ -44,7 +44,7 @@ _MAX_PASSES = 3
 #: Between looks at stdin while a large repository is walked through.
 _CANDIDATES_PER_LOOK = 500
 
-CRASHED = "reading it ended the process"
+CRASHED = "reading it ended the process, or took too long"
 
 #: So many new objects before the garbage collector looks at them; Python's own limit is 700.
 _COLLECT_EVERY = 100_000

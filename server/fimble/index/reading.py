@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from pathlib import Path
 from types import TracebackType
 
@@ -11,9 +12,17 @@ from types import TracebackType
 #: chance: somebody killed it.
 _MAX_ENDS = 3
 
+#: Nothing that people write takes so long, in seconds of computing; a file of nothing but open brackets would take
+#: minutes in a query, and holds Python's lock all that time.
+_MOST_S = 10.0
+
 
 class Reading:
-    """A note of one line beside the database: how often it was begun in a row, and the path."""
+    """A note of one line beside the database: how often it was begun in a row, and the path.
+
+    A file that takes too long ends the process, too.  The system does that (SIGVTALRM's default action, signal(7)), as
+    no Python runs meanwhile; on Windows, which has no such timer, nobody does.
+    """
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -36,12 +45,20 @@ class Reading:
         if ends >= _MAX_ENDS:
             return False
         self._write(f"{ends + 1} {path}\n")
+        _end_after(_MOST_S)
         return True
 
     def end(self) -> None:
         """Note that it went well."""
+        _end_after(0)
         self._write("\n")
 
     def _write(self, line: str) -> None:
         with contextlib.suppress(OSError):  # a full disk: then there is no note
             os.pwrite(self._file, line.encode("utf-8"), 0)
+
+
+def _end_after(seconds: float) -> None:
+    """End this process when it has computed for so long; 0 takes that back."""
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
