@@ -64,7 +64,8 @@ def _some_samples(sampler: Sampler, count: int) -> list[tuple[bytes, Sample]]:
             continue
         frame = list(Frame)[len(made) % 3]
         sample = sampler.sample(number, text[start:stop], False, 1500, frame, rng)
-        if sample.answer_text:
+        # One that snippets have filled up is shortened by what its cut line takes more than the whole one.
+        if sample.answer_text and len(sample.tokens) < 1500:
             made.append((store.decode(text[start:stop]), sample))
     return made
 

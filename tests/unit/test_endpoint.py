@@ -11,7 +11,7 @@ import pytest
 
 from fimble.engine import endpoint, wire
 from fimble.engine.endpoint import Endpoint, settings_key
-from fimble.engine.wire import EngineSettings
+from fimble.engine.wire import Adapter, EngineSettings
 
 SETTINGS = EngineSettings(
     model_path="/m.gguf", model_digest="d", context_tokens=2048, threads=0, idle_minutes=15.0, transport="auto"
@@ -45,6 +45,7 @@ def test_equal_settings_have_the_same_key() -> None:
         ("idle_minutes", 15.5),
         ("transport", "tcp"),
         ("cache_mb", 64),
+        ("adapter", Adapter(path="/a.gguf", digest="e")),
         *OTHERS.items(),
     ],
 )
@@ -57,7 +58,7 @@ def test_no_field_is_forgotten_above() -> None:
     """A field that is added to the settings needs a line in the test above."""
     fields = {field.name for field in msgspec.structs.fields(EngineSettings)}
     engine = {"context_tokens", "threads", "cache_mb", "idle_minutes", "transport"}
-    assert fields == {"model_path", "model_digest", "model_sha256"} | engine | set(OTHERS)
+    assert fields == {"model_path", "model_digest", "model_sha256", "adapter"} | engine | set(OTHERS)
 
 
 @pytest.mark.parametrize("name", ["__version__", "PROTOCOL"])

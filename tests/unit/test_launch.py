@@ -73,6 +73,7 @@ def test_settings_say_everything_about_an_engine(tmp_path: Path) -> None:
         "model_path": str(path),
         "model_digest": digests.quick_digest(path),
         "model_sha256": "",
+        "adapter": None,
     }
 
 
