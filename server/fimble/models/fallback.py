@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -86,11 +88,14 @@ class Fallback:
         name = Path(launcher.settings.model_path).name
         if not self._may_put_aside(launcher) or not launcher.has_crashed(pid):
             return
+        status = launcher.exit_status() if pid == launcher.child_pid else None
+        kills = memory.oom_kills() - self._kills
+        if sys.platform == "linux" and status == -signal.SIGKILL and not kills:
+            return  # somebody killed it: no process does that to itself, and Linux counts those that it kills
         self._crashed.add(pid)
         count = max(history.note_crash(launcher.settings.model_digest, pid), len(self._crashed))
         said = launcher.last_words()
-        status = launcher.exit_status() if pid == launcher.child_pid else None
-        if is_out_of_memory(status, said, memory.oom_kills() - self._kills):
+        if is_out_of_memory(status, said, kills):
             if is_loading or count >= history.CRASHES:
                 self._put_aside(launcher, ModelTooLarge(f"Memory ran out for {name}.", "Choose a smaller model."))
         elif count >= history.CRASHES:
