@@ -165,11 +165,12 @@ class _Handler(BaseHTTPRequestHandler):
         end = self.hub.cut_at.pop(0) if self.hub.cut_at else len(data)
         for at in range(start, max(end, start), _PIECE_BYTES):
             piece = data[at : min(at + _PIECE_BYTES, end)]
+            request.served_bytes += len(piece)  # before: who has all of it may look at once
             try:
                 self.wfile.write(piece)
             except OSError:
+                request.served_bytes -= len(piece)
                 return
-            request.served_bytes += len(piece)
             if self.hub.pause_s and self.hub.stopped.wait(self.hub.pause_s):
                 break
         if end < len(data):
