@@ -152,7 +152,7 @@ def test_ctrl_c_leaves_nothing_running_and_keeps_what_was_answered(tasks: Path) 
     process = subprocess.Popen(command, env={**os.environ, "EVAL_TEST": mark}, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not (out.exists() and out.stat().st_size) and time.monotonic() < deadline:
-        time.sleep(0.05)
+        time.sleep(0.05)  # the file is another process's
     assert len(_marked(mark)) >= 3  # the evaluation, the server, the engine
     process.send_signal(signal.SIGINT)
     _out, err = process.communicate(timeout=60)

@@ -289,7 +289,7 @@ def test_what_is_ended_leaves_nothing(repository: Path, how: str) -> None:
     file = personalising.state_of(repository)
     deadline = time.monotonic() + 120
     while (state := personalising.read_state(file)) and state.stage == "reading" and time.monotonic() < deadline:
-        time.sleep(0.05)
+        time.sleep(0.05)  # the state is another process's
     assert state
     assert state.stage == "training", state
     again = fimble("personalise", "--status", cwd=repository)

@@ -199,7 +199,7 @@ class IndexClient:
     async def _try_connect(self) -> bool:
         try:
             reader, writer = await asyncio.open_unix_connection(str(self.launcher.socket), limit=MAX_LINE_BYTES)
-        except (OSError, AttributeError, NotImplementedError):
+        except (OSError, AttributeError, NotImplementedError):  # the last two: asyncio without Unix sockets (Windows)
             return False
         self._writer = writer
         self._listening = asyncio.create_task(self._listen(reader))

@@ -120,5 +120,5 @@ def stop(path: Path, timeout_s: float = 10.0) -> bool:
     while time.monotonic() < deadline:
         with contextlib.suppress(filelock.Timeout), filelock.FileLock(endpoint.lock_path(path.parent, key), timeout=0):
             return True
-        time.sleep(0.02)
+        time.sleep(0.02)  # the lock of a process that is not our child: nothing tells of its end
     return False

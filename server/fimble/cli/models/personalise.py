@@ -71,7 +71,7 @@ def _watch(file: Path, *, show: bool) -> State | None:
                     stage = state.stage
                     progress.reset(task, description=_STAGES.get(stage, stage), total=1.0)
                 progress.update(task, completed=state.share)
-                time.sleep(_POLL_S)
+                time.sleep(_POLL_S)  # another process, perhaps not our child, writes it: only looking again tells
                 state = personalising.read_state(file)
     except KeyboardInterrupt:
         if state:

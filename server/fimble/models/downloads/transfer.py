@@ -49,6 +49,7 @@ def receive(url: str, headers: dict[str, str], part: Path, size_bytes: int, on_p
                 failures = failures + 1 if file.tell() == before else 0
                 if failures > _MOST_FAILURES:
                     raise
+                # A server that fell over needs a moment; this is a command of its own, and no window waits for it.
                 time.sleep(_PAUSE_S * 2 ** max(failures - 1, 0))
 
 
