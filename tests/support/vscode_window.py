@@ -108,6 +108,7 @@ class Workbench:
         self.script(_WATCH_STATUS)
         if path:
             until(self.look, f"{path.name} to open")
+            self._until_idle()
 
     def edit(self, path: Path, text: str) -> None:
         """Write a file and open it in the window that is there, with the cursor at its end."""
@@ -116,6 +117,16 @@ class Workbench:
         *before, last = text.replace("\r\n", "\n").split("\n")
         until(lambda: (seen := self.look()) and seen.lines[-1:] == [last], f"the end of {path.name}")
         until(lambda: self._go_to_end() == f"Ln {len(before) + 1}, Col {len(last) + 1}", f"the cursor in {path.name}")
+        self._until_idle()
+
+    def _until_idle(self) -> None:
+        """Wait until the window had a moment to itself.
+
+        An editor gets what asks for inline suggestions in its first idle moment, at the latest after 5 s; what was
+        typed before is asked about with the next key only.
+        """
+        wait = "const done = arguments[0]; requestIdleCallback(() => done(), { timeout: 6000 });"
+        self._driver.execute_async_script(wait)
 
     def _go_to_end(self) -> str:
         """Press Control and End, which does nothing before the editor has the focus; return where the cursor is."""
