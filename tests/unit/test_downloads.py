@@ -16,7 +16,9 @@ from fimble.installed import Installed
 from fimble.models import licences
 from fimble.models.downloads import transfer
 from fimble.models.downloads.source import Source, find
-from fimble.models.memory import room_for
+from fimble.models.fitting import fit
+from fimble.models.memory import room_for, rooms
+from fimble.settings import Config
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -145,13 +147,20 @@ def test_every_licence_of_the_catalog_is_permissive() -> None:
     assert all(licences.is_permissive(entry.licence) for entry in catalog.load().model)
 
 
-@pytest.mark.parametrize(
-    ("memory_gb", "size_mb", "total_gb", "fits"),
-    [(8, 4700, 7.6, True), (8, 4700, 7.0, False), (0, 3000, 8, True), (0, 4000, 8, False)],
-)
-def test_room(memory_gb: float, size_mb: float, total_gb: float, fits: bool) -> None:
-    """A machine that is sold with 8 GB has room for what is for 8; of unknown models the weights decide."""
-    room = room_for(size_mb, memory_gb, int(total_gb * 1e9))
+def test_of_a_model_in_the_catalog_everybody_says_what_fit_says() -> None:
+    """`models list` and `models pull` go by the prediction; of a model that nobody knows its size decides."""
+    room_of, entry = rooms(Config()), catalog.load().model[-1]
+    (predicted,) = fit(Config(), names=[entry.name], measure=False).fits
+    room = room_of(entry.name, entry.size_mb)
+    assert room.fits == predicted.fits
+    assert f"takes {predicted.memory_bytes / 1e9:.1f} GB" in room.why
+    assert room_of("nobody-knows-it", 100.0) == room_for(100.0)
+
+
+@pytest.mark.parametrize(("size_mb", "total_gb", "fits"), [(3000, 8, True), (4000, 8, False)])
+def test_room(size_mb: float, total_gb: float, fits: bool) -> None:
+    """Of unknown models the weights decide."""
+    room = room_for(size_mb, int(total_gb * 1e9))
     assert room.fits == fits
     assert f"{total_gb:.1f}" in room.why
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from fimble.catalog import Listed
     from fimble.models.history import Aside
     from fimble.models.memory import Room
-    from fimble.settings import Config
 
 app = typer.Typer(help="The models: list them, get them, choose one, bring your own.", no_args_is_help=True)
 app.command()(quantize.quantize)
@@ -31,12 +30,14 @@ def list_models(json: _Json = False) -> None:
     from fimble import catalog, config
     from fimble.cli.output import failures, print_json
     from fimble.models import history
+    from fimble.models.memory import rooms as rooms_of
 
     with failures():
         listed = catalog.listing()
         settings = config.load().config
         chosen = settings.model or listed[0].name
-    rooms = _rooms(listed, settings)
+        room_of = rooms_of(settings)
+        rooms = [room_of(one.name, one.size_mb) for one in listed]
     aside = history.put_aside()
     if json:
         both = zip(listed, rooms, strict=True)
@@ -48,23 +49,6 @@ def list_models(json: _Json = False) -> None:
         print_json({"chosen": chosen, "models": models, "put_aside": aside})
     else:
         _show(listed, rooms, chosen, aside)
-
-
-def _rooms(listed: list[Listed], settings: Config) -> list[Room]:
-    """Which of them fit, and why: by what `fimble models fit` knows of the catalog's, by the size of others."""
-    from fimble.models.fitting import fit
-    from fimble.models.memory import Room, room_for
-
-    known = {one.name: one for one in fit(settings, measure=False).fits}
-    rooms = []
-    for one in listed:
-        if found := known.get(one.name):
-            why = f"takes {found.memory_bytes / 1e9:.1f} GB" if found.fits else found.why
-            why += f", a key in {found.cost.keystroke_ms:,.0f} ms" if found.fits and found.cost else ""
-            rooms.append(Room(fits=found.fits, why=why))
-        else:
-            rooms.append(room_for(one.size_mb, one.memory_gb))
-    return rooms
 
 
 def _show(listed: list[Listed], rooms: list[Room], chosen: str, aside: Mapping[str, Aside]) -> None:

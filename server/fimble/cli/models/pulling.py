@@ -86,16 +86,17 @@ class _Watcher:
         self._yes, self._quiet = yes, quiet
 
     def begins(self, source: Source, licence: str, size_bytes: int, missing_bytes: int) -> None:
+        from fimble import config
         from fimble.models import licences
-        from fimble.models.memory import room_for
+        from fimble.models.memory import rooms
 
-        room = room_for(size_bytes / 1e6, source.memory_gb)
+        room = rooms(config.load().config)(source.name, size_bytes / 1e6)
         if not self._quiet:
             rest = "" if missing_bytes == size_bytes else f", {missing_bytes / 1e6:,.0f} MB of it are missing"
             size = f"{size_bytes / 1e6:,.0f} MB{rest}"
             _say(f"{source.file} from {source.repository}: {size}, licence: {licence or 'not stated'}.")
             if not room.fits:
-                _say(f"It may be too large: it {room.why}.")
+                _say(f"It may be too large: {room.why}.")
         if warning := licences.warning(licence):
             if not self._quiet:
                 _say(f"{warning} {source.page}")

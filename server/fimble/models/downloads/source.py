@@ -28,8 +28,6 @@ class Source:
     licence: str = ""
     sha256: str = ""
     """What the whole file must hash to, in hex; empty: the hub says, or nobody knows."""
-    memory_gb: float = 0.0
-    """The class of machine that it is for; 0: nobody has said."""
 
     @property
     def page(self) -> str:
@@ -68,8 +66,7 @@ def find(text: str) -> Source:
 
 
 def _of_entry(entry: Entry) -> Source:
-    known = (entry.repository, entry.file, entry.revision, entry.name, entry.licence, entry.sha256, entry.memory_gb)
-    return Source(*known)
+    return Source(entry.repository, entry.file, entry.revision, entry.name, entry.licence, entry.sha256)
 
 
 def _of_hub(text: str) -> Source:
