@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import msgspec
+
 from fimble.index import schema
 
 #: SQLite's default limit for variables is 32,766 (since 3.32); nobody asks for as many names as this at once.
@@ -21,9 +23,8 @@ _MAX_NAMES = 500
 _MAX_FREQUENCIES = 50_000
 
 
-@dataclass(frozen=True, slots=True)
-class Definition:
-    """Something that a file defines."""
+class Definition(msgspec.Struct, frozen=True, gc=False):
+    """Something that a file defines.  A struct is made in a fifth of a frozen dataclass's time."""
 
     path: str
     language: str
@@ -41,8 +42,7 @@ class Definition:
     type: str
 
 
-@dataclass(frozen=True, slots=True)
-class Import:
+class Import(msgspec.Struct, frozen=True, gc=False):
     """A name that a file imports: ``from module import name as alias``.  ``name`` is empty for a whole module."""
 
     path: str
@@ -340,7 +340,7 @@ class Database:
 
 def _columns(definition: Definition) -> tuple[object, ...]:
     d = definition
-    bases = json.dumps(d.bases, ensure_ascii=False)
+    bases = json.dumps(d.bases, ensure_ascii=False) if d.bases else "[]"
     return (
         *(d.name, d.kind, d.container, d.container.rpartition(".")[2], d.start_line, d.body_line, d.end_line),
         *(d.signature, d.doc, bases, d.type),

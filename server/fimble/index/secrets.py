@@ -80,7 +80,8 @@ _MIN_GROUP_CHARS = 8
 #: Languages of data, in which values stand without quotes.
 _DATA = frozenset({"plaintext", "yaml", "toml", "ini", "properties", "shellscript", "dockerfile"})
 
-_LIKE_ASCII = str.maketrans("İıſ", "iis")
+#: Replaced one by one: `str.translate` calls for every character of the text.
+_LIKE_ASCII = (("İ", "i"), ("ı", "i"), ("ſ", "s"))
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
 
@@ -127,7 +128,10 @@ def _suspect_lines(text: str) -> set[tuple[int, int]]:
 def _suspects(text: str) -> Iterator[int]:
     """Places in whose lines a detector might find something; any place of such a line will do."""
     # What re.IGNORECASE takes for an i and an s, too.  No other letter's lower case has another length.
-    low = text.lower() if text.isascii() else text.translate(_LIKE_ASCII).lower()
+    low = text
+    for letter, like in () if text.isascii() else _LIKE_ASCII:
+        low = low.replace(letter, like)
+    low = low.lower()
     for word in _WORDS:
         yield from _places(low, word)
     for word in _NAMES_OF_VALUES:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import replace as _replace
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec.structs import replace as _replace
 
 from fimble.syntax.docs import Above, summary
 from fimble.syntax.evident import base_names, made_type, type_name
@@ -60,15 +61,28 @@ class _Found(NamedTuple):
         return _SAYS_LITTLE.get(self.role, 2), len(self.nodes)
 
 
+class Definitions(NamedTuple):
+    """What a text defines."""
+
+    definitions: list[Definition]
+    """In order of place."""
+    bindings: Callable[[], list[Binding]]
+    """What is local, made when it is asked for."""
+    names: set[int]
+    """Where the names of both stand."""
+
+
 def definitions(
     matches: Iterable[Match], text: Encoded, above: Above, docs: Mapping[int, str]
-) -> tuple[list[Definition], list[Binding], set[int]]:
-    """What a text defines for others, what is local, and where the names of both stand; in order of place.
+) -> Definitions:
+    """What a text defines for others, and what is local.
 
     *docs* are strings that document what their body belongs to, by where they start.
     """
     found, outer = _found(matches, text)
-    return _Sorting(text, above, docs, outer).run(found)
+    sorting = _Sorting(text, above, docs, outer)
+    names = {one.name_start for one in found if one.role not in _NOT_DEFINING}
+    return Definitions(sorting.run(found), sorting.bindings, names)
 
 
 def _found(matches: Iterable[Match], text: Encoded) -> tuple[list[_Found], dict[int, Node]]:
@@ -112,11 +126,13 @@ class _Sorting:
     def __init__(self, text: Encoded, above: Above, docs: Mapping[int, str], outer: Mapping[int, Node]) -> None:
         self._text, self._above, self._docs, self._outer = text, above, docs, outer
         self._definitions: list[Definition] = []
-        self._bindings: list[Binding] = []
+        self._locals: dict[str, list[_Found]] = {}
+        """By name, each in order of place.  Their types are looked at only when somebody asks: most are not."""
         self._fields: dict[str, int] = {}
         self._bases: dict[str, tuple[str, ...]] = {}
 
-    def run(self, found: list[_Found]) -> tuple[list[Definition], list[Binding], set[int]]:
+    def run(self, found: list[_Found]) -> list[Definition]:
+        """The definitions, in order of place."""
         around: list[_Open] = []
         for one in found:
             while around and around[-1].end <= one.start:
@@ -135,8 +151,13 @@ class _Sorting:
             else:
                 self._define(one, inside, around)
         self._definitions.sort(key=lambda one: (one.start, -one.end, one.name_start))
-        self._bindings.sort(key=lambda one: one.offset)
-        return self._with_bases(), self._bindings, {one.name_start for one in found if one.role not in _NOT_DEFINING}
+        return self._with_bases()
+
+    def bindings(self) -> list[Binding]:
+        """What is local and of an evident type, in order of place."""
+        found = (one for same in self._locals.values() for one in same)
+        typed = (Binding(one.name, one.name_start, self._type_of(one, "")) for one in found)
+        return sorted((one for one in typed if one.type), key=lambda one: one.offset)
 
     def _define(self, one: _Found, inside: _Open, around: list[_Open]) -> None:
         kind, container = self._place(one, inside)
@@ -189,8 +210,7 @@ class _Sorting:
         return False
 
     def _bind(self, one: _Found) -> None:
-        if made := self._type_of(one, ""):
-            self._bindings.append(Binding(one.name, one.name_start, made))
+        self._locals.setdefault(one.name, []).append(one)
 
     def _definition(self, one: _Found, kind: DefinitionKind, container: str) -> Definition:
         start, end = one.start, one.end
@@ -240,8 +260,8 @@ class _Sorting:
         name = self._cut(value[0]).lstrip("$") if value else ""
         if not _WORD.match(name):
             return ""
-        known = (made for other, offset, made in reversed(self._bindings) if other == name and offset >= since)
-        return next(known, "")
+        known = (self._type_of(other, "") for other in reversed(self._locals.get(name, ())) if other.name_start >= since)
+        return next(filter(None, known), "")
 
     def _bases_of(self, one: _Found) -> tuple[str, ...]:
         return tuple(name for node in one.nodes.get("bases", ()) for name in base_names(self._cut(node, _MAX_HEADER)))

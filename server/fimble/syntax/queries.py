@@ -1,7 +1,8 @@
 """The query files, compiled when a language is first met.
 
 A file holds two kinds of patterns.  Those for *symbols* relate nodes to each other, so they are asked for match by
-match; those for *uses* name single nodes and are by far the most, so they are asked for as plain lists:
+match, together with the notes beside them.  Those for *uses* name single nodes and are by far the most, so they are
+asked for as plain lists, and only by those who need them:
 
 - ``@definition.KIND`` with ``@name`` and, where there are such, ``@body``, ``@type``, ``@value``, ``@bases``,
   ``@container``.  A variable inside of a function is a local one.
@@ -10,8 +11,8 @@ match; those for *uses* name single nodes and are by far the most, so they are a
 - ``@inherits``: says more ``@bases`` of the class ``@name``.
 - ``@outer``: what belongs to the definition ``@inner``, such as ``export``.
 - ``@import`` with ``@module`` and ``@name``, ``@alias``, ``@all``, ``@default`` or ``@tree`` (see imports.py).
-- uses: ``@reference``, ``@reference.call``; ``@defined`` for names that are no use; ``@skipped`` for what holds none;
-  ``@comment``, ``@attribute``, ``@doc``.
+- notes: ``@comment``, ``@attribute``, ``@doc``.
+- uses: ``@reference``, ``@reference.call``; ``@defined`` for names that are no use; ``@skipped`` for what holds none.
 """
 
 from __future__ import annotations
@@ -61,7 +62,10 @@ LANGUAGES = frozenset(_FILES)
 _LINKS = frozenset({".", "::", "->", "?.", "!.", "?->", "&.", "\\"})
 _MORE_LINKS = {"lua": frozenset({":"})}
 
-_ROLE = re.compile(r"@(definition\.\w+|local|scope|inherits|outer|import)\b")
+#: What is said about definitions rather than defined.
+NOTES = ("comment", "attribute", "doc")
+
+_ROLE = re.compile(rf"@(definition\.\w+|local|scope|inherits|outer|import|{'|'.join(NOTES)})\b")
 
 
 class Queries(NamedTuple):
@@ -71,7 +75,6 @@ class Queries(NamedTuple):
     symbols: Query
     roles: tuple[str, ...]
     """What the match of a pattern is: ``definition.class``, ``import``, ...; empty for patterns of uses."""
-    uses: Query
     links: frozenset[str]
     """What stands between a name and what it is taken from."""
 
@@ -82,15 +85,35 @@ def queries_for(language: str) -> Queries | None:
     grammar = grammar_for(language)
     if language not in _FILES or grammar is None:
         return None
+    symbols, roles = _compiled(language, grammar)
+    for pattern, role in enumerate(roles):
+        if not role:
+            symbols.disable_pattern(pattern)
+    return Queries(grammar, symbols, roles, _LINKS | _MORE_LINKS.get(language, frozenset()))
+
+
+@cache
+def uses_for(language: str) -> Query | None:
+    """The query for uses of a language id; None where `queries_for` has none.  The indexer never compiles it."""
+    grammar = grammar_for(language)
+    if language not in _FILES or grammar is None:
+        return None
+    uses, roles = _compiled(language, grammar)
+    for pattern, role in enumerate(roles):
+        if role:
+            uses.disable_pattern(pattern)
+    return uses
+
+
+def _compiled(language: str, grammar: Language) -> tuple[Query, tuple[str, ...]]:
+    """A language's whole query, and the role of each of its patterns."""
     from tree_sitter import Query
 
     folder = files("fimble.syntax") / "queries"
     text = "\n".join((folder / f"{name}.scm").read_text("utf-8") for name in _FILES[language])
-    symbols, uses = Query(grammar, text), Query(grammar, text)
-    encoded, roles = text.encode(), []
-    for pattern in range(symbols.pattern_count):
-        start, end = symbols.start_byte_for_pattern(pattern), symbols.end_byte_for_pattern(pattern)
+    query, encoded, roles = Query(grammar, text), text.encode(), []
+    for pattern in range(query.pattern_count):
+        start, end = query.start_byte_for_pattern(pattern), query.end_byte_for_pattern(pattern)
         role = _ROLE.search(re.sub(r";[^\n]*", "", encoded[start:end].decode()))
         roles.append(role[1] if role else "")
-        (uses if role else symbols).disable_pattern(pattern)
-    return Queries(grammar, symbols, tuple(roles), uses, _LINKS | _MORE_LINKS.get(language, frozenset()))
+    return query, tuple(roles)

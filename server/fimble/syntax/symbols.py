@@ -5,9 +5,10 @@ Every offset counts code points of the text that was given.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
+
+import msgspec
 
 
 class DefinitionKind(StrEnum):
@@ -38,9 +39,11 @@ VALUES = frozenset({DefinitionKind.FIELD, DefinitionKind.VARIABLE, DefinitionKin
 CALLABLES = frozenset({DefinitionKind.FUNCTION, DefinitionKind.METHOD})
 
 
-@dataclass(frozen=True, slots=True)
-class Definition:
-    """A place that gives a name a meaning for others; what is local to a function is a `Binding`."""
+class Definition(msgspec.Struct, frozen=True, gc=False):
+    """A place that gives a name a meaning for others; what is local to a function is a `Binding`.
+
+    A struct is made in a fifth of a frozen dataclass's time.
+    """
 
     name: str
     kind: DefinitionKind
@@ -70,8 +73,7 @@ class Definition:
         return f"{self.container}.{name}" if self.container else name
 
 
-@dataclass(frozen=True, slots=True)
-class Import:
+class Import(msgspec.Struct, frozen=True, gc=False):
     """What a file takes from one other."""
 
     module: str
@@ -103,8 +105,7 @@ class Binding(NamedTuple):
     """The type's last name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outline:
+class Outline(msgspec.Struct, frozen=True):
     """What a file defines, imports and uses, each in order of place."""
 
     definitions: tuple[Definition, ...] = ()
