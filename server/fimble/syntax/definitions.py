@@ -31,6 +31,9 @@ _LOCAL = "local"
 _NO_SCOPE_WITHOUT_BODY = frozenset({DefinitionKind.FIELD, DefinitionKind.TYPE, DefinitionKind.MACRO})
 _FOLD = re.compile(r"(?<=[(\[])\s*[\r\n]\s*|,?\s*[\r\n]\s*(?=[)\]])")
 _BREAK = re.compile(r"[ \t\f]*[\r\n]\s*")
+_LINE_END = re.compile(r"[\r\n]")
+_LINK = re.compile(r"[.:\\]")
+_ARGUMENTS = re.compile(r"[<(]")
 _WORD = re.compile(r"[$@]?\w+\Z")
 _CONSTANT = re.compile(r"_*[A-Z][A-Z0-9_]+\Z")
 
@@ -238,7 +241,7 @@ class _Sorting:
 
     def _line(self, start: int, end: int, name_start: int) -> str:
         written = self._above.without(self._text.source, start, min(end, start + _MAX_HEADER), name_start)
-        return re.split(r"[\r\n]", written.strip(), maxsplit=1)[0][:_MAX_LINE].rstrip()
+        return _LINE_END.split(written.strip(), maxsplit=1)[0][:_MAX_LINE].rstrip()
 
     def _header(self, start: int, end: int, name_start: int) -> str:
         written = self._above.without(self._text.source, start, min(end, start + _MAX_HEADER), name_start)
@@ -292,4 +295,4 @@ def _bare(name: str, start: int) -> tuple[str, int]:
 
 
 def _last(name: str) -> str:
-    return re.split(r"[.:\\]", re.split(r"[<(]", name, maxsplit=1)[0].strip())[-1]
+    return _LINK.split(_ARGUMENTS.split(name, maxsplit=1)[0].strip())[-1]

@@ -17,13 +17,14 @@ _LINE_MARKS = r"///?/?!?|#+[!:]?|--+(?:\[=*\[)?|%+|;+"
 _MARKS = re.compile(rf"^[ \t\f]*(?:/\*+!?|\*+/|\*+(?!\w)|<!--|{_LINE_MARKS}|{_STRING})?[ \t]?")
 _END_MARKS = re.compile(r"[ \t]*(?:\*+/|-->|\]=*\]|\"{1,3}|'{1,3})?[ \t]*\Z")
 _TAGS = re.compile(r"</?(?:summary|para|remarks|p)\b[^>]*>")
+_LINE_END = re.compile(r"\r\n|\n|\r")
 _SENTENCE = re.compile(r".*?[.!?](?=\s|\Z)")
 
 
 def summary(comment: str) -> str:
     """The first sentence of a comment or of a docstring, or its first paragraph, without its marks."""
     words: list[str] = []
-    for line in re.split(r"\r\n|\n|\r", comment[:_MAX_COMMENT]):
+    for line in _LINE_END.split(comment[:_MAX_COMMENT]):
         text = _TAGS.sub("", _END_MARKS.sub("", _MARKS.sub("", line, count=1))).strip()
         if not text.strip("-=*#/~ "):
             if words:
@@ -77,7 +78,7 @@ class Above:
 
     def _is_right_above(self, end: int, start: int) -> bool:
         gap = self._source[end:start] if start - end < 200 else "x"
-        return not gap.strip() and len(re.findall(r"\r\n|\n|\r", gap)) <= 1
+        return not gap.strip() and len(_LINE_END.findall(gap)) <= 1
 
     def _begins_line(self, offset: int) -> bool:
         source = self._source

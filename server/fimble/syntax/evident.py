@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 #: Types that are used like what they hold.
 _WRAPPERS = {"Annotated", "Awaitable", "ClassVar", "Final", "NotRequired", "Optional", "Required"}
@@ -17,6 +18,7 @@ _NOTHING |= {"extern", "final", "inline", "static", "unsigned", "volatile"}
 _NAME = re.compile(r"[A-Za-z_$]\w*(?:(?:\.|::|\\)[A-Za-z_$]\w*)*")
 _NO_NAME = re.compile(r"\s*(?:\(|\[|func\b|fn\b|map\[|chan\b|\{|typeof\b|keyof\b)")
 
+_LINK = re.compile(r"[.:\\]")
 _PATH = r"(?:[A-Za-z_$][\w$]*(?:\.|::|\\))*"
 _GENERIC = r"(?:<[^<>(){}]*>)?"
 _FACTORY = r"new|create|of|builder|from|from_\w+|getInstance|open|load"
@@ -34,6 +36,7 @@ _MADE = re.compile(
 )
 
 
+@lru_cache(maxsize=4096)
 def type_name(written: str) -> str:
     """The last name of a type as it is written; empty where it has none, or holds several of what it names.
 
@@ -45,7 +48,7 @@ def type_name(written: str) -> str:
         if found is None:
             return ""
         rest = rest[found.end() :].lstrip()
-        last = re.split(r"[.:\\]", found[0])[-1]
+        last = _LINK.split(found[0])[-1]
         if last in _WRAPPERS and rest[:1] in ("[", "<"):
             rest = rest[1:].lstrip("&*\"' ")
         elif last not in _NOTHING:
