@@ -54,12 +54,13 @@ _SHAPES = tuple(
     )
 )
 
-#: Strings that may be random, and the least number of different characters with which their entropy exceeds the
-#: detector's limit: log2(9) > 3.0, log2(23) > 4.5.
-_STRINGS = (
-    (re.compile(r"""["']([0-9a-fA-F]{9,})["']"""), 9),
-    (re.compile(r"""["']([0-9A-Za-z+/\\_=-]{23,})["']"""), 23),
-)
+#: Strings that may be random: both kinds in one go.  The closing mark is left, as it may open the next string.
+_STRING = re.compile(r"""["'](?=([0-9A-Za-z+/\\_=-]{9,})["'])""")
+_NOT_HEX = re.compile(r"[^0-9a-fA-F]")
+
+#: The least number of different characters with which a string's entropy exceeds the detector's limit: log2(9) > 3.0
+#: where all are hexadecimal, log2(23) > 4.5 elsewhere.
+_LEAST_HEX, _LEAST_BASE64 = 9, 23
 
 #: A key up to its end; one that ends nowhere, up to the last line that looks like it.  16,384 bits are 13 kB.
 _PRIVATE_KEY = re.compile(
@@ -144,10 +145,10 @@ def _suspects(text: str) -> Iterator[int]:
     for shape in _SHAPES:
         for found in shape.finditer(text):
             yield found.end() - 1
-    for string, least in _STRINGS:
-        for found in string.finditer(text):
-            if len(set(found[1])) >= least:
-                yield found.start()
+    for found in _STRING.finditer(text):
+        different = len(set(found[1]))
+        if different >= _LEAST_BASE64 or (different >= _LEAST_HEX and not _NOT_HEX.search(found[1])):
+            yield found.start()
 
 
 def _places(text: str, word: str) -> Iterator[int]:

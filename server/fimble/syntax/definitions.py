@@ -75,9 +75,7 @@ class Definitions(NamedTuple):
     """Where the names of both stand."""
 
 
-def definitions(
-    matches: Iterable[Match], text: Encoded, above: Above, docs: Mapping[int, str]
-) -> Definitions:
+def definitions(matches: Iterable[Match], text: Encoded, above: Above, docs: Mapping[int, str]) -> Definitions:
     """What a text defines for others, and what is local.
 
     *docs* are strings that document what their body belongs to, by where they start.
@@ -263,11 +261,15 @@ class _Sorting:
         name = self._cut(value[0]).lstrip("$") if value else ""
         if not _WORD.match(name):
             return ""
-        known = (self._type_of(other, "") for other in reversed(self._locals.get(name, ())) if other.name_start >= since)
+        known = (
+            self._type_of(other, "") for other in reversed(self._locals.get(name, ())) if other.name_start >= since
+        )
         return next(filter(None, known), "")
 
     def _bases_of(self, one: _Found) -> tuple[str, ...]:
-        return tuple(name for node in one.nodes.get("bases", ()) for name in base_names(self._cut(node, _MAX_HEADER)))
+        if "bases" not in one.nodes:  # as in nearly all
+            return ()
+        return tuple(name for node in one.nodes["bases"] for name in base_names(self._cut(node, _MAX_HEADER)))
 
     def _cut(self, node: Node, size: int = _MAX_VALUE) -> str:
         start, end = self._text.span(node)
