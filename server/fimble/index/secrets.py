@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 MASK = "<secret>"
 
 #: What stands in lines that a detector might care about, in lower case.
-_WORDS = (
-    *("password", "passwd", "pwd", "secret", "contrase", "aws", "hooks.slack.com", "softlayer", "xox"),
-    *(f"{what}{gap}pass" for what in ("key", "db", "database") for gap in ("", "_")),
-)
+_WORDS = ("pwd", "secret", "contrase", "aws", "hooks.slack.com", "softlayer", "xox")
+
+#: What makes such a word of ``pass``: before it, with an underscore between or without, and right after it.
+_OF_PASS, _PASS_OF = ("key", "db", "database"), ("word", "wd")
 
 #: Before ``key``, with an underscore between or without.
 _KEYS = ("api", "auth", "service", "account", "db", "database", "priv", "private", "client")
@@ -137,8 +137,7 @@ def _suspects(text: str) -> Iterator[int]:
         yield from _places(low, word)
     for word in _NAMES_OF_VALUES:
         for at in _places(low, word):
-            is_secret_key = word == "key" and low[max(at - 9, 0) : at].rstrip("_").endswith(_KEYS)
-            if is_secret_key or _LONG_VALUE.match(low, at + len(word)):
+            if _is_secret(low, word, at) or _LONG_VALUE.match(low, at + len(word)):
                 yield at
     for mark in _MARKS:
         yield from _places(text, mark)
@@ -149,6 +148,14 @@ def _suspects(text: str) -> Iterator[int]:
         different = len(set(found[1]))
         if different >= _LEAST_BASE64 or (different >= _LEAST_HEX and not _NOT_HEX.search(found[1])):
             yield found.start()
+
+
+def _is_secret(low: str, word: str, at: int) -> bool:
+    """Whether the name around *word* says that its value is secret, however short that is."""
+    before = low[max(at - 9, 0) : at].rstrip("_")
+    if word == "key":
+        return before.endswith(_KEYS)
+    return word == "pass" and (before.endswith(_OF_PASS) or low.startswith(_PASS_OF, at + len(word)))
 
 
 def _places(text: str, word: str) -> Iterator[int]:
