@@ -150,6 +150,7 @@ def _row(
         "shown": counts["shown"],
         "accepted %": _percent(counts["accepted"], counts["shown"]),
         "wrong %": _percent(counts["wrong"], counts["shown"]),
+        "open %": _percent(counts["open"], counts["shown"]),
         "accepted/shown by source": by_source,
         "no engine %": _percent(without, counts["keys"]),
         "of perfect": round(without / perfect, 2) if perfect and typist is Typist.NEVER else None,

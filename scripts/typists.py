@@ -163,8 +163,9 @@ async def simulate(events: Sequence[Event], player: Player, typist: Typist) -> C
 
     Keys that an acceptance covers are not typed and nothing is asked after them; an acceptance is one key.  Counted
     are ``keys``, ``asked``, ``shown`` (at least two characters that are not blank), ``shown_SOURCE``, ``accepted``,
-    ``accepted_SOURCE``, ``saved`` keys, ``wrong`` (shown, and not even its first word was typed), ``possible`` (keys
-    after which a perfect suggestion would have been of use).
+    ``accepted_SOURCE``, ``saved`` keys, ``wrong`` (shown, and not even its first word was typed), ``open`` (those of the
+    wrong ones of which nothing is known to be wrong: the keys ended before, as the person took the word from a menu,
+    pasted or went elsewhere), ``possible`` (keys after which a perfect suggestion would have been of use).
     """
     counts: Counter[str] = Counter()
     waiting = iter(events)
@@ -180,7 +181,9 @@ async def simulate(events: Sequence[Event], player: Player, typist: Typist) -> C
             continue
         counts["shown"] += 1
         counts[f"shown_{ghost.source}"] += 1
-        counts["wrong"] += not taken(ghost.text, event.next, Typist.WORD)
+        is_wrong = not taken(ghost.text, event.next, Typist.WORD)
+        counts["wrong"] += is_wrong
+        counts["open"] += is_wrong and ghost.text.startswith(event.next)
         accepted = taken(ghost.text, event.next, typist)
         if accepted:
             counts["accepted"] += 1
