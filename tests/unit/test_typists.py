@@ -99,3 +99,12 @@ async def test_a_wrong_suggestion_is_counted_as_wrong(session: Path) -> None:
     _before, events = read_session(session, 0, 100)
     counts = await simulate(events, Says("total", "ly"), Typist.WORD)
     assert (counts["shown"], counts["wrong"], counts["accepted"], counts["saved"]) == (1, 1, 0, 0)
+
+
+async def test_what_was_not_contradicted_is_open(session: Path) -> None:
+    """The keys end before anything of it is wrong: it counts as wrong, and apart from those that are known to be."""
+    _before, events = read_session(session, 0, 100)
+    at_the_end = await simulate(events, Says(LINE[:-1], LINE[-1] + "ly"), Typist.WORD)
+    assert (at_the_end["wrong"], at_the_end["open"]) == (1, 1)
+    contradicted = await simulate(events, Says("total", "ly"), Typist.WORD)
+    assert (contradicted["wrong"], contradicted["open"]) == (1, 0)
