@@ -163,9 +163,9 @@ async def simulate(events: Sequence[Event], player: Player, typist: Typist) -> C
 
     Keys that an acceptance covers are not typed and nothing is asked after them; an acceptance is one key.  Counted
     are ``keys``, ``asked``, ``shown`` (at least two characters that are not blank), ``shown_SOURCE``, ``accepted``,
-    ``accepted_SOURCE``, ``saved`` keys, ``wrong`` (shown, and not even its first word was typed), ``open`` (those of the
-    wrong ones of which nothing is known to be wrong: the keys ended before, as the person took the word from a menu,
-    pasted or went elsewhere), ``possible`` (keys after which a perfect suggestion would have been of use).
+    ``accepted_SOURCE``, ``saved`` keys, ``wrong`` (shown, and not even its first word was typed), ``open`` (wrong, but
+    nothing of it is known to be: the keys ended before, as the person took the word from a menu, pasted or went
+    elsewhere), ``possible`` (keys after which a perfect suggestion would have been of use).
     """
     counts: Counter[str] = Counter()
     waiting = iter(events)
