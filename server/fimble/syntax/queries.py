@@ -95,10 +95,10 @@ def queries_for(language: str) -> Queries | None:
 @cache
 def uses_for(language: str) -> Query | None:
     """The query for uses of a language id; None where `queries_for` has none.  The indexer never compiles it."""
-    grammar = grammar_for(language)
-    if language not in _FILES or grammar is None:
+    queries = queries_for(language)
+    if queries is None:
         return None
-    uses, roles = _compiled(language, grammar)
+    uses, roles = _compiled(language, queries.grammar)
     for pattern, role in enumerate(roles):
         if role:
             uses.disable_pattern(pattern)
