@@ -211,7 +211,8 @@ async def test_another_branch_is_checked_out(new_client: NewClient, root: Path) 
 
 async def test_a_folder_is_renamed_while_it_is_read(new_client: NewClient, root: Path) -> None:
     """Files that vanish on the way are found under their new names, and the index gets ready."""
-    write(root, {f"many/m{n}.py": module(n) * 20 for n in range(600)})
+    # So much that reading is far from done when the first batch is told of.
+    write(root, {f"many/m{n}.py": module(n) * 20 for n in range(4000)})
     client = new_client()
     deadline = time.monotonic() + PATIENCE_S
     while (status := await client.status()).progress.state != "indexing" or not status.definitions:
@@ -219,7 +220,7 @@ async def test_a_folder_is_renamed_while_it_is_read(new_client: NewClient, root:
         assert time.monotonic() < deadline
     (root / "many").rename(root / "moved")
     # As an editor tells it, or not: the walk finds that files have vanished by itself.
-    await until_ready(client, lambda status: status.progress.files_total == 630)
+    await until_ready(client, lambda status: status.progress.files_total == 4030)
     (found, *_) = await find(client, "compute_part577(")
     assert found.path == "moved/m577.py"
 
