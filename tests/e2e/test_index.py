@@ -225,6 +225,15 @@ async def test_a_folder_is_renamed_while_it_is_read(new_client: NewClient, root:
     assert found.path == "moved/m577.py"
 
 
+async def test_without_unix_sockets_it_says_so_at_once(new_client: NewClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Windows no process is started that nobody could ask."""
+    monkeypatch.delattr(asyncio, "open_unix_connection")
+    client = new_client()
+    with pytest.raises(WorkspaceError, match="Unix sockets"):
+        await client.status()
+    assert (client.launcher.is_starting, client.launcher.exit_status()) == (False, None)
+
+
 async def test_a_restart_reads_nothing_that_has_not_changed(new_client: NewClient, root: Path) -> None:
     """A new process knows what the last one knew; only what was changed meanwhile is read."""
     client = new_client()

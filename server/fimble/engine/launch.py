@@ -226,8 +226,8 @@ def stop(found: Endpoint, timeout_s: float = 5.0) -> bool:
 
 
 def _has_ended(found: Endpoint, timeout_s: float) -> bool:
-    # Looked at again and again: no system tells of the end of a process that is not one's child.  Not psutil's wait():
-    # it waits for zombies too, and an engine whose window is gone is one until init looks.
+    # Not psutil's wait(): Linux and macOS tell it of the end, but then it waits until the zombie is buried, and an
+    # engine whose window is gone is one until init looks, in containers for ever.
     deadline = time.monotonic() + timeout_s
     while is_alive(found) and time.monotonic() < deadline:
         time.sleep(0.02)

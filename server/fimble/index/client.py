@@ -165,6 +165,11 @@ class IndexClient:
         self._not_before = time.monotonic() + _BACKOFF_S[min(self._crashes, len(_BACKOFF_S)) - 1]
 
     async def _start(self) -> None:
+        if not hasattr(asyncio, "open_unix_connection"):
+            raise WorkspaceError(
+                "The index needs Unix sockets, which this Python has not (Windows).",
+                "Nothing has to be done: suggestions come from the open files.",
+            )
         await self._back_off()
         deadline = time.monotonic() + _START_TIMEOUT_S
         was_spawned = False
@@ -199,7 +204,7 @@ class IndexClient:
     async def _try_connect(self) -> bool:
         try:
             reader, writer = await asyncio.open_unix_connection(str(self.launcher.socket), limit=MAX_LINE_BYTES)
-        except (OSError, AttributeError, NotImplementedError):  # the last two: asyncio without Unix sockets (Windows)
+        except OSError:
             return False
         self._writer = writer
         self._listening = asyncio.create_task(self._listen(reader))
