@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
+from waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -150,9 +151,7 @@ def test_ctrl_c_leaves_nothing_running_and_keeps_what_was_answered(tasks: Path) 
     mark = f"eval-{os.getpid()}-{time.monotonic_ns()}"
     command = [sys.executable, str(EVAL), str(tasks), "--out", str(out), "--mode", "model"]
     process = subprocess.Popen(command, env={**os.environ, "EVAL_TEST": mark}, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not (out.exists() and out.stat().st_size) and time.monotonic() < deadline:
-        time.sleep(0.05)  # the file is another process's
+    until(lambda: out.exists() and out.stat().st_size, "the first answer", 60)
     assert len(_marked(mark)) >= 3  # the evaluation, the server, the engine
     process.send_signal(signal.SIGINT)
     _out, err = process.communicate(timeout=60)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import aiohttp
 import msgspec
 import pytest
 from models import BUNDLED_MODEL, write_broken_model, write_crashing_model, write_model_without_fim
+from waiting import until
 from window import NewWindow, Window, source_of
 
 from fimble import paths
@@ -247,11 +246,15 @@ def small_group(home: Path) -> Iterator[Path]:
     yield GROUP
     for found in launch.running_engines(paths.runtime_dir()):
         launch.stop(found)
-    for _ in range(100):  # until the kernel has buried the last process of the group
-        with contextlib.suppress(OSError):
-            GROUP.rmdir()
-            break
-        time.sleep(0.05)
+    until(_is_taken_away, "the kernel to bury the last process of the group")
+
+
+def _is_taken_away() -> bool:
+    try:
+        GROUP.rmdir()
+    except OSError:
+        return False
+    return True
 
 
 @pytest.mark.skipif(

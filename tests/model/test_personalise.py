@@ -7,7 +7,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as functional
+from waiting import until
 
 from fimble import catalog, config, paths
 from fimble.engine import launch
@@ -287,10 +287,9 @@ def test_what_is_ended_leaves_nothing(repository: Path, how: str) -> None:
     """Asked to, it ends at once; killed, it has failed, and the next one takes away what it left."""
     assert fimble("personalise", "--background", "--epochs", "50", "--json", cwd=repository).returncode == 0
     file = personalising.state_of(repository)
-    deadline = time.monotonic() + 120
-    while (state := personalising.read_state(file)) and state.stage == "reading" and time.monotonic() < deadline:
-        time.sleep(0.05)  # the state is another process's
-    assert state
+    state = until(
+        lambda: (found := personalising.read_state(file)) and found.stage != "reading" and found, "reading", 120
+    )
     assert state.stage == "training", state
     again = fimble("personalise", "--status", cwd=repository)
     assert "Learning" in again.stdout
