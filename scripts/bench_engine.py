@@ -17,6 +17,9 @@ from fimble.settings import EngineConfig
 #: Rounds at a barrier before a thread sleeps: at once, a bounded time, never.
 _SPINS = ("0", "10000", "infinite")
 
+#: A moment that an engine needs to see that nothing is asked for.
+_PAUSE_S = 0.02
+
 #: Text before the cursor where the size of the prompt is not the point, in characters.
 PREFIX_CHARS = 1200
 
@@ -150,6 +153,8 @@ async def _turn_by_turn(choices: dict[str, Engine], setup: Setup) -> dict[str, l
         for name, engine in choices.items():
             await engine.wake()
             replies = [await engine.ask(typists[name].key()) for _ in range(block + 1)]
+            # An engine that is suspended before it has noticed its pause takes what others do then for load.
+            await asyncio.sleep(_PAUSE_S)
             engine.rest()
             times[name] += [reply.done_ms for reply in replies[1:]]
     return times

@@ -182,16 +182,19 @@ def test_an_idle_engine_measures_itself(settings: EngineSettings, monkeypatch: p
 
 
 def test_a_busy_machine_gets_fewer_threads(settings: EngineSettings, model: Model) -> None:
-    """Threads are given up while others need the cores, and taken again; the user's own number stands."""
+    """Threads are given up while others need the cores, and taken again; the user's own number stands.
+
+    They keep to a core each while nobody else needs it.
+    """
 
     class Noted(Context):
         def __init__(self) -> None:
-            self.threads: list[tuple[int, int]] = []
+            self.threads: list[tuple[int, int, bool]] = []
 
-        def set_threads(self, threads: int, threads_batch: int) -> None:
-            self.threads.append((threads, threads_batch))
+        def set_threads(self, threads: int, threads_batch: int, *, apart: bool = False) -> None:
+            self.threads.append((threads, threads_batch, apart))
 
-    def adapted(settings: EngineSettings, *busy_cores: float) -> list[tuple[int, int]]:
+    def adapted(settings: EngineSettings, *busy_cores: float) -> list[tuple[int, int, bool]]:
         tuner = Tuner(settings, lambda: False)
         tuner.begin(model)
         tuner.tuning = Tuning(threads=tuning.cores(), threads_batch=tuning.cores())
@@ -202,9 +205,10 @@ def test_a_busy_machine_gets_fewer_threads(settings: EngineSettings, model: Mode
         return context.threads
 
     cores = tuning.cores()
-    assert adapted(settings, 0, 0, cores, 0) == [(cores, cores), (1, 1), (cores, cores)]
+    quiet = (cores, cores, True)
+    assert adapted(settings, 0, 0, cores, 0) == [quiet, (1, 1, False), quiet]
     fixed = msgspec.structs.replace(settings, threads=cores)
-    assert adapted(fixed, 0, cores) == [(cores, cores)]
+    assert adapted(fixed, 0, cores) == [quiet, (cores, cores, False)]
 
 
 def test_a_machine_that_saves_power_prepares_nothing(settings: EngineSettings) -> None:

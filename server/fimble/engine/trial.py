@@ -89,11 +89,11 @@ def _short(model: Model, tries: Sequence[int]) -> dict[int, tuple[float, float, 
     vocabulary = model.vocab.size
     with contextlib.closing(_context(model, flash=True)) as context:
         for threads in tries:
-            context.set_threads(threads, threads)
+            context.set_threads(threads, threads, apart=True)
             token_ms = _fastest_ms(context, 1, vocabulary)
             if found and token_ms > _PAST_THE_BEST * min(times[0] for times in found.values()):
                 threads = tries[-1]  # a chunk is measured on all of them, whatever a token says
-                context.set_threads(threads, threads)
+                context.set_threads(threads, threads, apart=True)
                 token_ms = _fastest_ms(context, 1, vocabulary)
             pair_ms = _fastest_ms(context, 2, vocabulary)
             chunk_ms = _fastest_ms(context, CHUNK_TOKENS, vocabulary) if threads == tries[-1] else 0.0
@@ -133,7 +133,7 @@ def _attention_times(
 
 
 def _token_and_chunk(context: Context, vocabulary: int, threads: int, tries: Sequence[int]) -> tuple[float, float]:
-    context.set_threads(threads, threads)
+    context.set_threads(threads, threads, apart=True)
     chunk_ms = _fastest_ms(context, CHUNK_TOKENS, vocabulary) if threads == tries[-1] else 0.0
     return _fastest_ms(context, 1, vocabulary), chunk_ms
 

@@ -28,7 +28,7 @@ class Tuner:
         self._is_wanted = is_wanted
         self._pressure = Pressure(settings.power)
         self._context: Context | None = None
-        self._threads = (0, 0)
+        self._threads = (0, 0, False)
         self._measuring: Generator[None, None, Tuning] | None = None
         self._computing: Context | None = None
 
@@ -45,13 +45,14 @@ class Tuner:
         self.load = self._pressure.look()
         if not self._context or not self.tuning:
             return
-        wanted = (self.tuning.threads, self.tuning.threads_batch)
+        threads, threads_batch = self.tuning.threads, self.tuning.threads_batch
         if not self._settings.threads:
             # A thread that has to share its core holds up all others.
-            wanted = (self.load.threads(wanted[0], tuning.cores()), self.load.threads(wanted[1], tuning.cores()))
+            threads, threads_batch = (self.load.threads(count, tuning.cores()) for count in (threads, threads_batch))
+        wanted = threads, threads_batch, self.load.leaves_all_cores
         if wanted != self._threads:
             self._threads = wanted
-            self._context.set_threads(*wanted)
+            self._context.set_threads(threads, threads_batch, apart=self.load.leaves_all_cores)
 
     def pause(self) -> None:
         """Nothing is asked for."""

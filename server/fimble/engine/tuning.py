@@ -82,13 +82,13 @@ def measure(
     with contextlib.ExitStack() as stack:
         contexts = {flash: stack.enter_context(_small_context(model, flash)) for flash in (True, False)}
         for context in contexts.values():
-            context.set_threads(max(tries), max(tries))
+            context.set_threads(max(tries), max(tries), apart=True)
             yield from _read_prompt(context, min(_PROMPT_TOKENS, (model.n_ctx_train or _PROMPT_TOKENS) // 2), begin)
         began = perf_counter()
         for number, flash, threads in itertools.product(range(_ROUNDS), contexts, tries):
             if number and perf_counter() - began > _BUDGET_S:
                 break
-            contexts[flash].set_threads(threads, threads)
+            contexts[flash].set_threads(threads, threads, apart=True)
             chunk_ms, *token_ms = yield from _decodes(contexts[flash], begin)
             before = fastest.get((flash, threads), (float("inf"), float("inf")))
             fastest[flash, threads] = min(before[0], *token_ms), min(before[1], chunk_ms)

@@ -206,6 +206,11 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
         """How many threads to compute with, where *wanted* are best on a quiet machine with *cores*."""
         return max(1, min(wanted, round(cores - self.busy_cores)))
 
+    @property
+    def leaves_all_cores(self) -> bool:
+        """Whether no core is so busy that a thread had better leave it."""
+        return self.busy_cores < 0.5
+
 
 class Slot(msgspec.Struct, frozen=True, kw_only=True):
     """One of the list that ``GET /slots`` gives: a sequence of the cache.  Never its text (ours: ``session``)."""

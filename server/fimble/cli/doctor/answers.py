@@ -107,7 +107,7 @@ def _tuning(tuning: Tuning, load: Load | None) -> Finding:
         found += f"; measured here ({token_ms:.1f} ms a token)"
     else:
         found += "; not measured: the engine does so in its first quiet second, unless engine.threads is set"
-    if load and load.busy_cores >= 0.5:
+    if load and not load.leaves_all_cores:
         found += f"; other programs keep {load.busy_cores:.1f} cores busy, so fewer are used now"
     return Finding(what="Tuning", ok=True, found=found)
 

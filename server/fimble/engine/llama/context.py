@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from fimble.engine.llama.adapter import LoraAdapter
 from fimble.engine.llama.model import Model
+from fimble.engine.llama.threads import ThreadPool, can_keep_apart
 from fimble.engine.sizes import KV_BYTES
 from fimble.errors import EngineError, ModelTooLarge
 
@@ -108,6 +109,7 @@ class Context:
         self._n_vocab = model.vocab.size
         self.n_batch = n_batch
         self._batch = _Batch(n_batch)
+        self._pool: ThreadPool | None = None
         self._views: dict[int, npt.NDArray[np.float32]] = {}
         self._arm_abort()
 
@@ -135,9 +137,17 @@ class Context:
         if llama.llama_set_adapters_lora(self._ctx, lora, len(handles), scales):
             raise EngineError("llama.cpp could not use the adapter.")
 
-    def set_threads(self, threads: int, threads_batch: int) -> None:
-        """Compute with *threads* where one token is decoded, with *threads_batch* where several are."""
+    def set_threads(self, threads: int, threads_batch: int, *, apart: bool = False) -> None:
+        """Compute with *threads* where one token is decoded, with *threads_batch* where several are.
+
+        *apart*: each on a core of its own, where that is possible; right while nobody else uses these cores.
+        """
         llama.llama_set_n_threads(self._ctx, threads, threads_batch)
+        count = max(threads, threads_batch)
+        apart = apart and can_keep_apart(count)
+        if apart or self._pool:
+            self._pool = ThreadPool(count, apart=apart)
+            self._pool.attach(self._ctx)
 
     def close(self) -> None:
         """Free the cache now; nothing of this context, its logits included, may be used afterwards."""
