@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -55,10 +56,10 @@ class KeysWindow:
     _last: types.InlineCompletionItem | None = None
     _asked: int = 0
 
-    async def edit(self, event: Event) -> None:
-        """The rows of one change, as one message."""
+    async def edit(self, *events: Event) -> None:
+        """The rows of all changes, as one message."""
         changes = []
-        for at, removed, put_in in event.rows:
+        for at, removed, put_in in itertools.chain.from_iterable(event.rows for event in events):
             start, end = (types.Position(*self.text.position_at(o, Encoding.UTF32)) for o in (at, at + removed))
             changes.append(types.TextDocumentContentChangePartial(range=types.Range(start, end), text=put_in))
             self.text = self.text.replace(at, at + removed, put_in)
@@ -93,10 +94,11 @@ class PerfectPlayer:
         self.without_engine = 0
         self._left = ""
 
-    async def edit(self, event: Event) -> None:
+    async def edit(self, *events: Event) -> None:
         """What is typed through is still there."""
-        is_typed = event.is_key and event.goes_on and self._left.startswith(event.key)
-        self._left = self._left[len(event.key) :] if is_typed else ""
+        for event in events:
+            is_typed = event.is_key and event.goes_on and self._left.startswith(event.key)
+            self._left = self._left[len(event.key) :] if is_typed else ""
 
     async def ask(self, event: Event) -> Ghost | None:
         """From memory if something is left of the last suggestion."""

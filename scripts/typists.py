@@ -73,14 +73,14 @@ class Ghost:
 class Player(Protocol):
     """Who makes the suggestions."""
 
-    async def edit(self, event: Event) -> None:
-        """The document is changed."""
+    async def edit(self, *events: Event) -> None:
+        """The document is changed: by all of them at once."""
 
     async def ask(self, event: Event) -> Ghost | None:
         """What is shown after that change."""
 
     async def accept(self, ghost: Ghost, taken: str) -> None:
-        """*taken*, the whole of *ghost* or its beginning, is put in; its keys come as edits after this."""
+        """*taken*, the whole of *ghost* or its beginning, is put in, with the next edit."""
 
 
 def read_session(path: Path, start: int, count: int) -> tuple[str, list[Event]]:
@@ -158,6 +158,13 @@ def taken(suggestion: str, following: str, typist: Typist) -> str:
     return suggestion[:size] if size >= LEAST_CHARS and typist is not Typist.NEVER else ""
 
 
+def _covered(waiting: Iterator[Event], chars: int) -> Iterator[Event]:
+    """The next keys, which put in *chars* characters."""
+    while chars > 0 and (event := next(waiting, None)):
+        chars -= len(event.key)
+        yield event
+
+
 async def simulate(events: Sequence[Event], player: Player, typist: Typist) -> Counter[str]:
     """Type *events*, and accept what comes.
 
@@ -190,9 +197,8 @@ async def simulate(events: Sequence[Event], player: Player, typist: Typist) -> C
             counts[f"accepted_{ghost.source}"] += 1
             counts["saved"] += len(accepted) - 1
             await player.accept(ghost, accepted)
-            covered = 0
-            while covered < len(accepted) and (skipped := next(waiting, None)):
-                counts["keys"] += 1
-                covered += len(skipped.key)
-                await player.edit(skipped)
+            covered = list(_covered(waiting, len(accepted)))
+            counts["keys"] += len(covered)
+            if covered:
+                await player.edit(*covered)
     return counts

@@ -19,7 +19,12 @@ class Screen:
         self.before = before
         self.now = 0.0
         self.told: list[tuple[str, Reaction]] = []
-        self.reactions = Reactions(lambda _ask, s, reaction: self.told.append((s.text, reaction)), lambda: self.now)
+        self.refused: list[str] = []
+        self.reactions = Reactions(
+            lambda _ask, s, reaction: self.told.append((s.text, reaction)),
+            lambda: self.now,
+            lambda _ask, s: self.refused.append(s.text),
+        )
 
     @property
     def document(self) -> Document:
@@ -121,6 +126,30 @@ def test_a_word_of_it_is_accepted() -> None:
     screen.put_in("compute")
     screen.type("_all")
     assert screen.told == [("compute(a)", Reaction.TYPED)]
+
+
+@pytest.mark.parametrize(
+    ("taken", "typed", "is_refused"),
+    [
+        (["compute_all"], "(val", True),
+        (["compute_all", "(value"], ".n", True),
+        (["compute_all", "(value", ".name", ", "], "n", False),
+        (["compute_all"], "(", False),
+        (["compute_all", "(", "value"], ".", False),
+        (["compute_all", "(", "value", ".", "name", ", ", "n"], "", False),
+        (["compute_all(value.name, n)"], "", False),
+        ([], "compute_all(value", False),
+    ],
+)
+def test_who_types_after_taking_words_does_not_want_the_rest(taken: list[str], typed: str, is_refused: bool) -> None:
+    """Once a key ends within a word: a single sign, or a word of one letter, may have been taken as well."""
+    screen = Screen()
+    screen.show("compute_all(value.name, n)")
+    for word in taken:
+        screen.put_in(word)
+    screen.type(typed)
+    assert screen.refused == ["compute_all(value.name, n)"] * is_refused
+    assert screen.told == [("compute_all(value.name, n)", Reaction.TYPED)] * is_refused
 
 
 def test_what_could_not_be_read_was_not_dismissed() -> None:

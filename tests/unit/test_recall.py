@@ -99,6 +99,20 @@ def test_a_word_that_was_accepted_alone() -> None:
     assert recalled(remembered("x = ", "", "compute(first)"), "x = compute") == ["(first)"]
 
 
+def test_what_is_not_wanted_any_more_is_forgotten() -> None:
+    """Only that, and only at its place; what nobody knows of is forgotten already."""
+    memory = remembered("x = ", "", "first_one()")
+    memory.remember(URI, Place("x = ", ""), "first_two()")
+    for text in ("first_one()", "first_one()", "never said"):
+        memory.forget(URI, Place("x = ", ""), text)
+    memory.forget(URI, Place("y = ", ""), "first_two()")
+    assert recalled(memory, "x = first") == ["_two()"]
+    memory.forget(URI, Place("x = ", ""), "first_two()")
+    assert recalled(memory, "x = first") == []
+    memory.remember(URI, Place("x = ", ""), "first_three()")
+    assert recalled(memory, "x = ") == ["first_three()"]
+
+
 def test_the_least_typed_comes_first() -> None:
     """What was suggested at this very place wins over the rest of something older, which is still known."""
     memory = remembered("x = ", "", "first_one()")

@@ -52,6 +52,28 @@ async def test_what_was_shown_is_remembered_while_it_is_typed() -> None:
     assert texts(await suggester.suggest(ask(start + rest + "|"))) == []
 
 
+@pytest.mark.parametrize("is_taken", [True, False])
+async def test_the_rest_of_what_was_taken_in_part_is_judged_anew(
+    monkeypatch: pytest.MonkeyPatch, is_taken: bool
+) -> None:
+    """Who took words of it and types on by hand has refused the next: it is no longer shown because it was before."""
+    suggester = Suggester(Config(), None)
+    start, rest = REPEATED + "result = compute_ever", "ything(first, second)"
+
+    async def shown(typed: str) -> list[tuple[str, Source]]:
+        asked = ask(start + typed + "|")
+        suggester.reactions.edited(asked.document)
+        outcome = await suggester.suggest(asked)
+        suggester.reactions.shown(asked, outcome.suggestions)
+        return texts(outcome)
+
+    assert await shown("") == [(rest, Source.ECHO)]
+    monkeypatch.setattr(Confidence, "of", lambda *_: 0.1)
+    for typed in ("ything(",) if is_taken else ("y", "yt", "yth", "ythi", "ythin", "ything", "ything("):
+        assert await shown(typed) == [(rest[len(typed) :], Source.MEMORY)]
+    assert await shown("ything(f") == ([] if is_taken else [("irst, second)", Source.MEMORY)])
+
+
 async def test_memory_holds_over_a_closed_bracket() -> None:
     """The bracket that the editor closes while one types through a suggestion does not end it, nor is it doubled."""
     suggester = Suggester(Config(), None)

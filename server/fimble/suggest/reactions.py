@@ -48,6 +48,8 @@ class _Showing:
     """How long the document was after the last edit."""
     typed_chars: int = 0
     """The most that was typed of the first."""
+    put_in_chars: int = 0
+    """How much of the first stood there when a part of it had been put in at once."""
     end: tuple[Suggestion, Reaction] | None = None
     """Which one stands in the document as a whole, and how it seems to have come there."""
 
@@ -55,15 +57,18 @@ class _Showing:
 class Reactions:
     """Watches what is shown in each document and tells *on_reaction* once what became of it.
 
-    Where several are shown, only the one that is taken is told about, or the first if none is.
+    Where several are shown, only the one that is taken is told about, or the first if none is.  *on_rest_refused* hears
+    of those of which words were taken, until somebody typed the next one instead of taking it, too.
     """
 
     def __init__(
         self,
         on_reaction: Callable[[Ask, Suggestion, Reaction], None],
         clock: Callable[[], float] = time.monotonic,
+        on_rest_refused: Callable[[Ask, Suggestion], None] = lambda _ask, _suggestion: None,
     ) -> None:
         self._on_reaction = on_reaction
+        self._on_rest_refused = on_rest_refused
         self._clock = clock
         self._showings: dict[str, _Showing] = {}
 
@@ -102,7 +107,14 @@ class Reactions:
                 # Several characters at once are no typing; but an editor that tells of acceptance knows better.
                 showing.end = suggestion, Reaction.ACCEPTED if grown > 1 else Reaction.TYPED
                 return
-        showing.typed_chars = max(showing.typed_chars, agreed[0][1] or 0)
+        chars = agreed[0][1] or 0
+        if _is_rest_refused(showing, chars):
+            self._on_rest_refused(showing.ask, showing.suggestions[0])
+            self._conclude(document.uri)
+            return
+        if chars > showing.typed_chars + 1:
+            showing.put_in_chars = chars
+        showing.typed_chars = max(showing.typed_chars, chars)
 
     def moved(self, document: Document, offset: int) -> None:
         """The cursor is elsewhere; on another line, what was shown is out of sight."""
@@ -142,6 +154,16 @@ def _is_rest(showing: _Showing, ask: Ask, suggestion: Suggestion) -> bool:
     text, start = showing.suggestions[0].text, showing.ask.offset
     typed = unix_lines(ask.document.text.source[start : ask.offset])
     return ask.offset >= start and text.startswith(typed) and text[len(typed) :].startswith(suggestion.text)
+
+
+def _is_rest_refused(showing: _Showing, chars: int) -> bool:
+    """Whether somebody who has taken words of the first suggestion goes on by hand: *chars* of it end within a word.
+
+    Words are taken up to their ends; whoever wanted this one, too, had no reason to begin to type it.
+    """
+    is_by_hand = 0 < showing.put_in_chars < chars == showing.typed_chars + 1
+    edge = showing.suggestions[0].text[chars - 1 : chars + 1]
+    return is_by_hand and len(edge) == 2 and edge.replace("_", "a").isalnum()
 
 
 def _is_word_typed(showing: _Showing) -> bool:

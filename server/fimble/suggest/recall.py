@@ -71,6 +71,13 @@ class Memory:
         while len(self._sizes) > self._max_places or self._chars > self._max_chars:
             self._forget_oldest()
 
+    def forget(self, uri: str, place: Place, text: str) -> None:
+        """*text*, suggested at *place*, is not wanted any more."""
+        spot, before = _spot(uri, place), place.before[-_BEFORE_CHARS:]
+        made = self._spots.get(spot)
+        if made and text in made.texts.get(before, ()):
+            made.texts[before] = tuple(kept for kept in made.texts[before] if kept != text)
+
     def recall(self, uri: str, place: Place) -> Iterator[str]:
         """What is left of the suggestions that were made here or some typed characters earlier.
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from fimble.engine.client import EngineClient
 
 #: How likely a suggestion must be accepted to be shown, by `suggest.eagerness`.  See scripts/bench.py keys.
-LEAST_CONFIDENCE = {"eager": 0.22, "balanced": 0.39, "quiet": 0.72}
+LEAST_CONFIDENCE = {"eager": 0.225, "balanced": 0.38, "quiet": 0.76}
 
 #: Other files are looked into when nothing has happened for so long, in seconds.
 GATHER_IDLE_S = 0.3
@@ -96,7 +96,7 @@ class Suggester:
         self._trees = Trees()
         self._habits = Habits()
         #: Whoever shows suggestions tells it what is shown and what happens to the document then.
-        self.reactions = Reactions(self._learn)
+        self.reactions = Reactions(self._learn, on_rest_refused=self._forget_rest)
 
     async def suggest(self, ask: Ask) -> Outcome:
         """Answer *ask*.  Never raises for what a user, a model or an engine does; cancelling stops the engine, too."""
@@ -221,6 +221,10 @@ class Suggester:
             )
         if reaction is not Reaction.ACCEPTED:  # counted where the editor tells it
             self._stats.add(reaction, suggestion.source)
+
+    def _forget_rest(self, ask: Ask, suggestion: Suggestion) -> None:
+        """Words of *suggestion*, shown at *ask*, were taken, and the next one was not: it is judged anew."""
+        self._memory.forget(ask.document.uri, Place.at(ask.document, ask.offset), suggestion.text)
 
     def is_writing_on(self, ask: Ask, document: Document | None) -> bool:
         """Whether the answer to *ask* is being written, and begins with what was typed until *document*."""
