@@ -6,6 +6,7 @@ import collections
 import threading
 from collections.abc import Generator
 from pathlib import Path
+from unittest.mock import Mock
 
 import msgspec
 import pytest
@@ -179,6 +180,30 @@ def test_an_idle_engine_measures_itself(settings: EngineSettings, monkeypatch: p
         assert not scheduler.tuner.has_work
     finally:
         scheduler.close()
+
+
+def test_what_is_measured_beside_others_is_not_kept(
+    settings: EngineSettings, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody compiles while the engine measures: it begins anew when they are done."""
+    measure = Mock(wraps=tuning.measure)
+    monkeypatch.setattr(tuning, "measure", measure)
+    load = Load()
+    tuner = Tuner(settings, lambda: False)
+    tuner._pressure.look = lambda: load  # type: ignore[method-assign]
+    tuner.begin(model)
+    for _ in range(5):
+        tuner.measure()
+    for busy_cores, has_work in ((2.0, False), (0.0, True)):
+        load = Load(busy_cores=busy_cores)
+        tuner.adapt()
+        assert tuner.has_work is has_work
+    while tuner.has_work:
+        tuner.measure()
+    assert measure.call_count == 2
+    assert tuner.tuning is not None
+    assert tuner.tuning.measured
+    assert tuning.load(tuning.file_of(paths.cache_dir(), settings)) == tuner.tuning
 
 
 def test_a_busy_machine_gets_fewer_threads(settings: EngineSettings, model: Model) -> None:

@@ -29,20 +29,26 @@ class Tuner:
         self._pressure = Pressure(settings.power)
         self._context: Context | None = None
         self._threads = (0, 0, False)
+        self._model: Model | None = None
         self._measuring: Generator[None, None, Tuning] | None = None
         self._computing: Context | None = None
+        self._has_work = False
 
     def begin(self, model: Model) -> Tuning:
         """What to begin with.  If it is only a guess, there is something to measure."""
+        self._model = model
         self.tuning = tuning.initial(self._settings, model, paths.cache_dir())
-        if not self.tuning.measured and not self._settings.threads:
-            self._measuring = tuning.measure(model, tuning.candidates(tuning.cores()), self._begin_decode)
+        self._has_work = not self.tuning.measured and not self._settings.threads
         return self.tuning
 
     def adapt(self, context: Context | None = None) -> None:
         """Look at the machine now and then; let *context*, the same from then on, compute with what suits it."""
         self._context = context or self._context
         self.load = self._pressure.look()
+        if self._measuring and not self._is_quiet:
+            # What was found beside others would be kept for good: begin anew when they are done.
+            self._measuring.close()
+            self._measuring = None
         if not self._context or not self.tuning:
             return
         threads, threads_batch = self.tuning.threads, self.tuning.threads_batch
@@ -65,19 +71,27 @@ class Tuner:
     @property
     def has_work(self) -> bool:
         """Whether there is something to measure, on a machine that is quiet enough for it."""
-        return self._measuring is not None and self.load.busy_cores <= _QUIET_CORES
+        return self._has_work and self._is_quiet
+
+    @property
+    def _is_quiet(self) -> bool:
+        return self.load.busy_cores <= _QUIET_CORES
 
     def measure(self) -> None:
         """In an idle moment: one decode towards the best settings."""
-        if self._measuring is None:
+        if not self._has_work or self._model is None:
             return
+        if self._measuring is None:
+            tries = tuning.candidates(tuning.cores())
+            self._measuring = tuning.measure(self._model, tries, self._begin_decode)
         try:
             next(self._measuring)
         except StopIteration as done:
-            self._measuring, self.tuning = None, done.value
+            self._measuring, self._has_work, self.tuning = None, False, done.value
             tuning.save(tuning.file_of(paths.cache_dir(), self._settings), done.value)
         except FimbleError as failure:
-            self._measuring = None  # too little memory for a second context, say: the guess has to do
+            # Too little memory for a second context, say: the guess has to do.
+            self._measuring, self._has_work = None, False
             _log.warning("the best settings could not be measured: %s", failure)
         finally:
             self._computing = None
