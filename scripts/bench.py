@@ -34,7 +34,8 @@ evaluated anew at each key with what is found in pauses, against constant snippe
 
 `keys` types recorded sessions into the real `fimble lsp`, key by key, and accepts what is right: as a whole, up to a
 word's edge, or never.  It counts the keys that were saved, what was accepted of all that was shown, and the answers for
-which nobody had to ask the engine, for every setting of `suggest.eagerness` and with each source alone.
+which nobody had to ask the engine, for every setting of `suggest.eagerness` and with each source alone.  With --idle-ms
+they pause after each key, as people do, and the server works ahead meanwhile.
 
 `fit` predicts each of the models that `models` has made in FOLDER from its architecture alone, as `fimble models fit`
 does, and then measures the file: writing in a bare loop of llama.cpp calls, reading and a key in the product's engine.
@@ -98,6 +99,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
             metavar="A,B",
             help=f"of {', '.join(choices)}; default: all",
         )
+    keys.add_argument(
+        "--idle-ms", type=_count(0), default=0, metavar="MS", help="the pause after each key; default: 0, none"
+    )
     keys.add_argument("--json", action="store_true", help="the figures as JSON on stdout; the tables go to stderr")
     fit = commands.add_parser("fit", help="what `fimble models fit` predicts, and what is true")
     fit.add_argument("folder", metavar="FOLDER", help="the models that `models` made")

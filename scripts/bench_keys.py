@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 from collections import Counter, defaultdict
@@ -40,6 +41,8 @@ class Wanted:
     eagerness: Sequence[str]
     sources: Sequence[str]
     typists: Sequence[Typist]
+    idle_ms: int = 0
+    """How long they pause after each key."""
 
 
 @dataclass(slots=True)
@@ -49,6 +52,7 @@ class KeysWindow:
     window: EvalWindow
     uri: str
     text: Text
+    idle_ms: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     latency_ms: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     """By source, inside the server."""
@@ -69,8 +73,7 @@ class KeysWindow:
     async def ask(self, event: Event) -> Ghost | None:
         """What an editor asks for after every key."""
         item = await self.window.ask_at(self.uri, types.Position(*self.text.position_at(event.offset, Encoding.UTF32)))
-        asked = (await self.window.stats()).get("engine_requests", 0)
-        went_to_engine, self._asked = asked > self._asked, asked
+        went_to_engine, self._asked = await self._requests() > self._asked, await self._pause()
         self._last = item
         if item is None or not item.insert_text:
             return None
@@ -80,6 +83,14 @@ class KeysWindow:
         self.counts["answered without the engine"] += not went_to_engine
         self.latency_ms[f"{about['source']}{', engine' * went_to_engine}"].append(about["latency_ms"])
         return Ghost(str(item.insert_text), str(about["source"]))
+
+    async def _requests(self) -> int:
+        return int((await self.window.stats()).get("engine_requests", 0))
+
+    async def _pause(self) -> int:
+        """The server may work ahead; returns the requests until then, which are no key's."""
+        await asyncio.sleep(self.idle_ms / 1000)
+        return await self._requests()
 
     async def accept(self, ghost: Ghost, taken: str) -> None:
         """Editors tell of what is taken as a whole."""
@@ -180,6 +191,6 @@ async def _typing(
             await start_engine(environ, "--model", str(wanted.model))
         uri = window.open_as(file, text, language)
         await window.stats()
-        yield KeysWindow(window, uri, Text(text))
+        yield KeysWindow(window, uri, Text(text), wanted.idle_ms)
     finally:
         await window.stop()

@@ -93,7 +93,7 @@ async def measure_context(options: Namespace, setup: Setup, hear: Hear) -> None:
 async def measure_keys(options: Namespace, model: Path, home: Path, environ: dict[str, str], hear: Hear) -> None:
     """Every trace, each setting with a new window."""
     typing = [Typist(name) for name in options.typists]
-    wanted = Wanted(model, options.start, options.changes, options.eagerness, options.sources, typing)
+    wanted = Wanted(model, options.start, options.changes, options.eagerness, options.sources, typing, options.idle_ms)
     for path in traces(Path(options.traces), options.trace):
         hear(trace_name(path), await keys(path, wanted, home, environ))
 
