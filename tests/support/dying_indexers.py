@@ -58,7 +58,7 @@ def main(path: Path, rounds: int, seed: int) -> None:
             os.close(reading)
             write(path, seed * 1000 + number, writing)
         os.close(writing)
-        time.sleep(chance.random() * MAX_LIFE_S)
+        time.sleep(chance.random() * MAX_LIFE_S)  # the random moment, which is what is tested
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         with os.fdopen(reading) as told:

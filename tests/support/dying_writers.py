@@ -65,7 +65,7 @@ def main(folder: Path, rounds: int, seed: int) -> None:
     for number in range(rounds):
         writers = [begin(folder, f"{seed}-{number}-{which}") for which in "ab"]
         for writer in writers:
-            time.sleep(chance.random() * MAX_LIFE_S)
+            time.sleep(chance.random() * MAX_LIFE_S)  # the random moment, which is what is tested
             stored += end(*writer)
     print(json.dumps({key: value_of(key) for key in stored}))
 

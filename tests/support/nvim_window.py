@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import psutil
 import pynvim  # type: ignore[import-untyped]
 import pytest
-from waiting import DEADLINE_S, POLL_S, until
+from waiting import DEADLINE_S, look_for, until
 
 NEOVIM_FILES = Path(__file__).resolve().parents[2] / "editors" / "neovim"
 
@@ -153,15 +152,16 @@ class Neovim:
 
         An empty answer is a fair answer, above all while the model is still loading: then ask again.
         """
-        end = time.monotonic() + deadline_s
-        while time.monotonic() < end:
+
+        def at_the_cursor() -> Snapshot | None:
             seen = self.look()
             if seen.ghost and seen.place == seen.cursor:
                 return seen
             if seen.answered and not seen.ghost:
                 self.ask_again(seen)
-            time.sleep(POLL_S)
-        return None
+            return None
+
+        return look_for(at_the_cursor, deadline_s)
 
     def ask_again(self, seen: Snapshot) -> None:
         """Make the plugin ask for the same place once more, by leaving insert mode and coming back."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from selenium.common.exceptions import (
 from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
-from waiting import DEADLINE_S, POLL_S, until
+from waiting import DEADLINE_S, look_for, until
 
 from editor_vscode import VSCode
 
@@ -165,10 +164,7 @@ class Workbench:
 
     def look_for_ghost(self, deadline_s: float) -> Snapshot | None:
         """Wait for ghost text; None if there is none by the deadline."""
-        end = time.monotonic() + deadline_s
-        while not (seen := self._with_ghost("")) and time.monotonic() < end:
-            time.sleep(POLL_S)
-        return seen
+        return look_for(lambda: self._with_ghost(""), deadline_s)
 
     def _with_ghost(self, wanted: str) -> Snapshot | None:
         seen = self.look()

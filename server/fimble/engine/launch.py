@@ -29,6 +29,9 @@ from fimble.settings import EngineConfig
 #: with something else then writes a hundred times slower; 0 halves the speed of a quiet one (server/ARCHITECTURE.md).
 _SPIN_COUNT = "10000"
 
+#: How often an engine that is told to end is looked at.
+_LOOK_EVERY_S = 0.02
+
 #: Half of it for reading the file, half for computing with it: a slow disk, a slow processor.
 _SLOW_BYTES_PER_S = 20e6
 
@@ -226,9 +229,9 @@ def stop(found: Endpoint, timeout_s: float = 5.0) -> bool:
 
 
 def _has_ended(found: Endpoint, timeout_s: float) -> bool:
-    # Not psutil's wait(): Linux and macOS tell it of the end, but then it waits until the zombie is buried, and an
-    # engine whose window is gone is one until init looks, in containers for ever.
+    # Looked for, not psutil's wait(): Linux and macOS tell it of the end, but then it waits until the zombie is buried,
+    # and an engine whose window is gone is one until init looks, in containers for ever.
     deadline = time.monotonic() + timeout_s
     while is_alive(found) and time.monotonic() < deadline:
-        time.sleep(0.02)
+        time.sleep(_LOOK_EVERY_S)
     return not is_alive(found)
