@@ -73,7 +73,8 @@ class KeysWindow:
     async def ask(self, event: Event) -> Ghost | None:
         """What an editor asks for after every key."""
         item = await self.window.ask_at(self.uri, types.Position(*self.text.position_at(event.offset, Encoding.UTF32)))
-        went_to_engine, self._asked = await self._requests() > self._asked, await self._pause()
+        went_to_engine = await self._requests() > self._asked
+        self._asked = await self._pause()
         self._last = item
         if item is None or not item.insert_text:
             return None
