@@ -205,6 +205,8 @@ class Decoder(nn.Module):
         self.embedding = nn.Embedding(shape.vocabulary, shape.width)
         self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.layers))
         self.norm = Norm(shape.width, shape.epsilon)
+        #: The type of what flows from layer to layer.  bf16 halves the memory traffic on a GPU, half of its time.
+        self.stream = torch.float32
         for name, table in zip(("cos", "sin"), rotation(shape), strict=True):
             self.register_buffer(name, table, persistent=False)
         self._initialise()
@@ -218,7 +220,7 @@ class Decoder(nn.Module):
 
     def hidden(self, tokens: Tensor) -> Tensor:
         """What the last layer says, normed: [batch, time, width]."""
-        x = self.embedding(tokens)
+        x = self.embedding(tokens).to(self.stream)
         cos, sin = self.cos[: tokens.size(1)], self.sin[: tokens.size(1)]
         for layer in self.layers:
             x = layer(x, cos, sin)

@@ -3,6 +3,7 @@
 
     python models/fimble-small/pack.py pack --corpus FOLDER --out PACKED      in pieces of at most 16 MiB
     python models/fimble-small/pack.py unpack PACKED --corpus FOLDER          the same text again
+    python models/fimble-small/pack.py choose --corpus FOLDER --out CHOSEN    only the choice of files, as a corpus
 
 If all of it does not fit (52 MiB by default), every language gets its share of the room (the table SHARES), and files
 are drawn from every project alike, by a seed: so breadth stays.  What was packed is unpacked again and compared before
@@ -171,6 +172,18 @@ def pack(corpus: Path, out: Path, limit: int, seed: int, heldout: bool) -> dict[
     return index
 
 
+def choose_corpus(corpus: Path, out: Path, limit: int, seed: int) -> dict[str, int]:
+    """Write the files that would be packed within *limit* bytes as a corpus of their own; return bytes by language."""
+    records = list(read_records(corpus / "train.jsonl.zst"))
+    chosen = choose(records, limit, seed, ratios(by_language(records, seed)))
+    out.mkdir(parents=True, exist_ok=True)
+    write_records(out / "train.jsonl.zst", chosen, level=3)
+    sizes: dict[str, int] = defaultdict(int)
+    for record in chosen:
+        sizes[record.language] += record.size
+    return dict(sorted(sizes.items()))
+
+
 def unpacked_lines(packed: Path, split: str) -> Iterator[bytes]:
     """Yield the lines of one part; raise when pieces or text are not what the index says."""
     part = json.loads((packed / INDEX).read_text(encoding="utf-8"))["parts"][split]
@@ -210,10 +223,12 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     packing = commands.add_parser("pack", help="corpus folder -> pieces")
-    packing.add_argument("--corpus", type=Path, required=True, help="folder with train.jsonl.zst, from prepare.py")
-    packing.add_argument("--out", type=Path, required=True, help="folder for the pieces")
-    packing.add_argument("--limit-mib", type=float, default=LIMIT / MIB, help="all pieces together (default: 52)")
-    packing.add_argument("--seed", type=int, default=1, help="decides which files are drawn when not all fit")
+    choosing = commands.add_parser("choose", help="corpus folder -> a smaller one, of what would be packed")
+    for command in (packing, choosing):
+        command.add_argument("--corpus", type=Path, required=True, help="folder with train.jsonl.zst, from prepare.py")
+        command.add_argument("--out", type=Path, required=True, help="the folder to write")
+        command.add_argument("--limit-mib", type=float, default=LIMIT / MIB, help="once compressed (default: 52)")
+        command.add_argument("--seed", type=int, default=1, help="decides which files are drawn when not all fit")
     packing.add_argument("--heldout", action="store_true", help="pack the held-out files too, within the limit")
     unpacking = commands.add_parser("unpack", help="pieces -> corpus folder")
     unpacking.add_argument("packed", type=Path, help="folder with the pieces")
@@ -224,6 +239,9 @@ def main(argv: list[str] | None = None) -> int:
             unpack(arguments.packed, arguments.corpus)
             return 0
         limit = int(arguments.limit_mib * MIB)
+        if arguments.command == "choose":
+            print(json.dumps(choose_corpus(arguments.corpus, arguments.out, limit, arguments.seed), indent=1))
+            return 0
         index = pack(arguments.corpus, arguments.out, limit, arguments.seed, arguments.heldout)
         print(json.dumps(index, indent=1))
     except (CorpusError, FileNotFoundError) as problem:

@@ -41,8 +41,9 @@ from progress import Line  # noqa: E402
 from samples import Recipe  # noqa: E402
 from store import Flags, Tokens  # noqa: E402
 
-#: After an optimiser was lost (a portable checkpoint), its learning rates rise over this many steps.
-_RESTART_STEPS = 50
+#: An optimiser that begins (a run by the clock, whose start may take longer than its warm-up; a portable checkpoint,
+#: which has none) raises its learning rates over this many steps.
+_RISING_STEPS = 50
 
 
 class Run:
@@ -54,11 +55,13 @@ class Run:
         self.began = began
         self.half = half_precision(device, args.precision)
         self.model = Decoder(shape).to(device)
+        if self.half and device.type == "cuda":
+            self.model.stream = torch.bfloat16
         self.optimiser = Optimiser(self.model, Rates(muon=args.muon_rate, adam=args.adam_rate, decay=args.decay))
         self.position = Position()
         self.step = self.tokens = 0
         self.seconds_before = 0.0
-        self.restarted_at: int | None = None
+        self.began_at: int | None = None if args.total_steps else 0
 
     def seconds(self) -> float:
         """Of this call and the calls before it."""
@@ -79,8 +82,8 @@ class Run:
     def factor(self) -> float:
         """The learning rates' factor at this step."""
         factor = self.optimiser.rates.factor(self.progress())
-        if self.restarted_at is not None:
-            factor *= min(1.0, (self.step - self.restarted_at + 1) / _RESTART_STEPS)
+        if self.began_at is not None:
+            factor *= min(1.0, (self.step - self.began_at + 1) / _RISING_STEPS)
         return factor
 
     def save(self, folder: Path, form: str) -> int:
@@ -103,8 +106,9 @@ class Run:
         optimiser = {name.removeprefix("optimiser."): value for name, value in tensors.items()}
         if optimiser.keys() >= self.optimiser.state().keys():
             self.optimiser.load(optimiser, state["optimiser_steps"])
+            self.began_at = None
         else:
-            self.restarted_at = state["step"]
+            self.began_at = state["step"]
         self.step, self.tokens, self.seconds_before = state["step"], state["tokens"], state["seconds"]
         self.position = Position(state["chunk"], state["row"])
 
@@ -117,11 +121,24 @@ def half_precision(device: torch.device, wanted: str) -> bool:
     return device.type == "cuda" or bool(able())
 
 
-def to_device(tokens: Tokens, flags: Flags, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+@dataclasses.dataclass(frozen=True, slots=True)
+class Batch:
     """Inputs and targets [rows, context]: each token is to be followed by the next, where that carries loss."""
-    whole = tokens.astype(np.int64)
-    targets = np.where(flags[:, 1:], whole[:, 1:], NO_LOSS)
-    return tuple(torch.from_numpy(part).to(device, non_blocking=True) for part in (whole[:, :-1].copy(), targets))  # type: ignore[return-value]
+
+    inputs: torch.Tensor
+    targets: torch.Tensor
+    count: int
+    """How many targets carry loss; counted before they leave, as asking a GPU would wait for all it has to do."""
+
+    @classmethod
+    def on(cls, device: torch.device, tokens: Tokens, flags: Flags) -> Batch:
+        """The batch of what a Feed yields."""
+        whole = tokens.astype(np.int64)
+        parts = whole[:, :-1].copy(), np.where(flags[:, 1:], whole[:, 1:], NO_LOSS)
+        tensors = [torch.from_numpy(part) for part in parts]
+        if device.type == "cuda":  # from pinned memory, or the copy waits for the GPU
+            tensors = [tensor.pin_memory().to(device, non_blocking=True) for tensor in tensors]
+        return cls(*tensors, count=max(int(flags[:, 1:].sum()), 1))
 
 
 class Gradients:
@@ -136,18 +153,20 @@ class Gradients:
         self._run = run
         self._loss_sum = loss_sum
         self._weights = list(run.model.parameters())
-        self._pool = ThreadPoolExecutor(run.args.threads, "gradients", torch.set_num_threads, (1,))
+        self._map: Any = map
+        if run.args.threads > 1:
+            self._map = ThreadPoolExecutor(run.args.threads, "gradients", torch.set_num_threads, (1,)).map
 
-    def work_out(self, inputs: torch.Tensor, targets: torch.Tensor) -> float:
-        """Leave the batch's gradients in the weights; returns the mean loss in nats per target."""
-        count = max(int((targets != NO_LOSS).sum()), 1)
-        total = torch.zeros((), device=inputs.device)
+    def work_out(self, batch: Batch) -> torch.Tensor:
+        """Leave the batch's gradients in the weights; returns the mean loss in nats per target, a scalar."""
+        total = torch.zeros((), device=batch.inputs.device)
         size = self._run.args.micro_rows
-        for loss, found in self._pool.map(partial(self._some, count), inputs.split(size), targets.split(size)):
+        parts = batch.inputs.split(size), batch.targets.split(size)
+        for loss, found in self._map(partial(self._some, batch.count), *parts):
             total += loss
             for weight, gradient in zip(self._weights, found, strict=True):
                 weight.grad = gradient if weight.grad is None else weight.grad.add_(gradient)
-        return float(total)
+        return total
 
     def _some(
         self, count: int, inputs: torch.Tensor, targets: torch.Tensor
@@ -158,13 +177,13 @@ class Gradients:
         return loss.detach(), torch.autograd.grad(loss, self._weights)
 
 
-def train_step(run: Run, gradients: Gradients, inputs: torch.Tensor, targets: torch.Tensor) -> float:
-    """One step over a batch; returns the mean loss in nats per target."""
-    loss = gradients.work_out(inputs, targets)
+def train_step(run: Run, gradients: Gradients, batch: Batch) -> torch.Tensor:
+    """One step over a batch; returns the mean loss in nats per target, a scalar."""
+    loss = gradients.work_out(batch)
     torch.nn.utils.clip_grad_norm_(run.model.parameters(), 1.0)
     run.optimiser.step(run.factor())
     run.step += 1
-    run.tokens += inputs.numel()
+    run.tokens += batch.inputs.numel()
     return loss
 
 
@@ -253,11 +272,16 @@ def _loop(run: Run, gradients: Gradients, feed: Feed, journal: Journal, line: Li
     before = {number: signal.signal(number, lambda got, _: asked.append(got)) for number in (2, 15)}
     device = run.model.embedding.weight.device
     since, tokens = time.monotonic(), run.tokens
-    for batch, flags, position in feed.batches(run.args.rows, run.position):
+    losses: list[torch.Tensor] = []
+    for tokens_of_rows, flags, position in feed.batches(run.args.rows, run.position):
         if run.over() or asked:
             break
-        loss = train_step(run, gradients, *to_device(batch, flags, device))
+        losses.append(train_step(run, gradients, Batch.on(device, tokens_of_rows, flags)))
         run.position = position
+        if len(losses) < run.args.log_every:
+            continue
+        loss = float(torch.stack(losses).mean())  # here a GPU is waited for
+        losses.clear()
         rate = (run.tokens - tokens) / (time.monotonic() - since)
         journal.write(loss=round(loss, 4), rate=round(rate))
         line.show(run.progress(), f"step {run.step}  {run.tokens / 1e6:.2f} M tokens  loss {loss:.3f}  {rate:,.0f}/s")
@@ -297,6 +321,9 @@ def arguments(words: list[str]) -> argparse.Namespace:
     how.add_argument("--muon-rate", type=float, default=Rates().muon)
     how.add_argument("--adam-rate", type=float, default=Rates().adam)
     how.add_argument("--decay", type=float, default=Rates().decay, help="share of the run at its end (default: 0.3)")
+    how.add_argument(
+        "--log-every", type=int, default=1, metavar="STEPS", help="log the mean loss of so many steps (default: 1)"
+    )
     how.add_argument("--held-out-samples", type=int, default=64, help="middles per look (default: 64)")
     args = parser.parse_args(words)
     if not args.smoke and args.store is None:
