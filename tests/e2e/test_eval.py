@@ -106,8 +106,9 @@ def test_model_mode_shows_only_what_the_model_wrote(tasks: Path) -> None:
 
 def test_as_after_a_key_less_is_shown(tasks: Path) -> None:
     """With --typing, what is not likely enough is not shown: what follows another " = " is not."""
+    word_by_word = {**_TASKS[0], "prefix": _AREA + "def area(width, height):\n    surface_in_metres = "}
     by_chance = {**_TASKS[-1], "prefix": "first = one\nsecond = "}
-    tasks.write_text("".join(json.dumps(task) + "\n" for task in (*_TASKS[:-1], by_chance)), "utf-8")
+    tasks.write_text("".join(json.dumps(task) + "\n" for task in (word_by_word, _TASKS[1], by_chance)), "utf-8")
     rows, _said = _evaluate(tasks, "--mode", "echo", "--typing")
     asked, _said = _evaluate(tasks, "--mode", "echo")
     assert (rows["repeated"]["shown"], rows["random"]["shown"]) == (True, False)
