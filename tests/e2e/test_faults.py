@@ -86,7 +86,7 @@ async def test_memory_that_runs_out_ends_no_session(new_client: NewClient) -> No
     engine = psutil.Process(the_engine().pid)
     used = engine.memory_info().vms
     resource.prlimit(engine.pid, resource.RLIMIT_AS, (used, resource.RLIM_INFINITY))
-    texts = [InfillRequest(input_prefix=f"value_{n} = 1\n" * 400, n_predict=4, session=str(n)) for n in range(12)]
+    texts = [InfillRequest(input_prefix=f"value_{n} = 1\n" * 100, n_predict=4, session=str(n)) for n in range(12)]
 
     async def ask(request: InfillRequest) -> str:
         try:

@@ -74,10 +74,11 @@ class Sequences:
             best = self._take_back(stored, session, keep=best) or best
         shared = self._shared(best.tokens, tokens)
         lost = len(best.tokens) - shared
-        if best.is_held or (best.session != session and lost > _CHEAP_TAIL_TOKENS):
+        is_anothers = best.session != session and lost > _CHEAP_TAIL_TOKENS
+        if best.is_held or (is_anothers and any(s is not best and not s.is_held for s in self._all)):
             best = self._branch(best, shared, session)
         elif lost:
-            if shared < len(best.tokens) // 2:
+            if is_anothers or shared < len(best.tokens) // 2:
                 self._put_aside(best)
             self.truncate(best, shared)
         best.session, best.used = session, self._clock
