@@ -56,7 +56,7 @@ PRESETS: dict[str, Shape] = {
     "smoke": Shape(512, 256, 2, heads=8, kv_heads=2, feed_forward=256, context=256, head_width=32),
     # The best that hours on two slow cores give.
     "cpu": Shape(16_384, 256, 4, heads=4, kv_heads=2, feed_forward=768, context=1024),
-    # For 25 minutes of an H200: 45 M, 33 MB as Q5_K_M.
+    # For 12 minutes of an H200 (fimble-45m): 48 MB as Q8_0.
     "gpu": Shape(16_384, 512, 12, heads=8, kv_heads=2, feed_forward=1536, context=2048),
     # 58 M, wider and less deep: larger matrices keep a GPU busier; 38 MB as Q4_K_M.
     "gpu-wide": Shape(16_384, 768, 8, heads=12, kv_heads=4, feed_forward=1792, context=2048),

@@ -108,7 +108,7 @@ async def test_the_menus_word_hides_nothing_that_is_known(new_window: NewWindow)
 
 async def test_typing_through_a_suggestion_asks_nobody(new_window: NewWindow) -> None:
     """As long as the user types what is shown, the rest stays shown and no request reaches the engine."""
-    window = await new_window(settings={"suggest": {"echo": False}})
+    window = await new_window(settings={"suggest": {"echo": False}, "engine": {"power": "saving"}})
     uri = window.open("a.py", SOURCE)
     offset, item = await ask_until_shown(window, uri, CURSOR, "for index in range(")
     shown = str(item.insert_text)

@@ -69,9 +69,18 @@ async def test_a_selection_that_leads_nowhere_shows_nothing(new_window: NewWindo
     assert await window.ask(uri, offset)
 
 
+async def where_several_fit(new_window: NewWindow) -> tuple[Window, str, int]:
+    """A place where the file has gone on in two ways before."""
+    window = await new_window(settings={"suggest": {"deadline_ms": 20000}})
+    start = "    total = settings."
+    before = f"def first(settings):\n{start}width * settings.height\n\n\ndef second(settings):\n{start}depth - 7\n\n\n"
+    text = f"import os\n\n\n{before}def third(settings):\n{start}"
+    return window, window.open("a.py", text), len(text)
+
+
 async def test_asking_by_hand_shows_several(new_window: NewWindow) -> None:
     """By itself one suggestion comes; on request all that were found, each text once, the one that was shown first."""
-    window, uri, offset = await opened(new_window)
+    window, uri, offset = await where_several_fit(new_window)
     shown = await window.ask(uri, offset)
     assert len(shown) == 1
     several = await window.ask(uri, offset, invoked=True)
@@ -86,7 +95,7 @@ async def test_asking_by_hand_shows_several(new_window: NewWindow) -> None:
 
 async def test_of_several_the_one_that_is_typed_stays(new_window: NewWindow) -> None:
     """Who types the beginning of the second suggestion gets its rest, from memory."""
-    window, uri, offset = await opened(new_window)
+    window, uri, offset = await where_several_fit(new_window)
     first, second, *_ = [str(item.insert_text) for item in await window.ask(uri, offset, invoked=True)]
     same = next(number for number, (one, other) in enumerate(zip(first, second, strict=False)) if one != other)
     offset = window.type(uri, offset, second[: same + 1])

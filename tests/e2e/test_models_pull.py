@@ -155,7 +155,7 @@ def test_somebody_who_watches_sees_bytes_speed_and_time(hub: Hub) -> None:
     os.close(main)
     assert process.wait(timeout=30) == 0
     text = shown.decode()
-    assert "/8.3 MB" in text
+    assert f"/{SIZE / 1e6:.1f} MB" in text
     assert "MB/s" in text
     assert "0:00:0" in text
     assert "Checking" in text

@@ -134,7 +134,12 @@ def test_what_stands_right_of_the_cursor_is_replaced(nvim: Neovim, tmp_path: Pat
 
 def test_leafs_through_what_there_is(nvim: Neovim, tmp_path: Path) -> None:
     """Next asks for all that the server has, and goes round; previous goes back.  Nothing is inserted by that."""
-    first = with_echo(nvim, tmp_path / "leaf.py")
+    start = "    total = settings."
+    before = f"def first(settings):\n{start}width * settings.height\n\n\ndef second(settings):\n{start}depth - 7\n\n\n"
+    nvim.start(tmp_path / "leaf.py", f"{before}def third(settings):\n{start[:-1]}")
+    nvim.append(start[-1])
+    nvim.press("<M-Bslash>")
+    first = nvim.expect_look(lambda seen: bool(seen.ghost), "a suggestion")
     nvim.press("<M-n>")
     second = nvim.expect_look(lambda seen: seen.hint.startswith("2/"), "a second suggestion")
     count = int(second.hint.removeprefix("2/"))
