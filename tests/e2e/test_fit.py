@@ -58,7 +58,7 @@ def test_fit_for_people(home: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "Recommended: fimble-7m.  `fimble models use fimble-7m`" in done.stdout
     assert "the goal is 5,000 ms" in done.stdout
-    assert "a slice of 12 of 12 layers" in done.stdout
+    assert "a slice of 4 of 4 layers" in done.stdout
 
 
 def test_a_model_that_is_used_is_measured(home: Path) -> None:
