@@ -104,7 +104,7 @@ def test_the_commands(home: Path, tmp_path: Path) -> None:
     refused = fimble("adapters", "add", str(BUNDLED_MODEL))
     assert refused.returncode == 1
     assert "does not fit" in refused.stderr
-    made = as_json("models", "quantize", "fimble-7m", "--to", "q5_k_m", "--output", str(tmp_path / "small.gguf"))
+    made = as_json("models", "quantize", "fimble-45m", "--to", "q5_k_m", "--output", str(tmp_path / "small.gguf"))
     assert made["name"] == "small"
     assert (tmp_path / "small.gguf").stat().st_size == pytest.approx(made["target_bytes"], rel=0.02)
-    assert "There is no kind" in fimble("models", "quantize", "fimble-7m", "--to", "Q9").stderr
+    assert "There is no kind" in fimble("models", "quantize", "fimble-45m", "--to", "Q9").stderr

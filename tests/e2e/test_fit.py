@@ -31,7 +31,7 @@ def as_json(*arguments: str) -> Any:
 
 def test_fit_measures_once_and_then_knows(home: Path) -> None:
     """The first time it measures; the second is at once and says the same; what was measured of a file counts."""
-    names = ("fimble-7m", "qwen2.5-coder-0.5b")
+    names = ("fimble-45m", "qwen2.5-coder-0.5b")
     first = as_json("models", "fit", *names)
     assert [one["name"] for one in first["fits"]] == list(names)
     small, large = (one["cost"] for one in first["fits"])
@@ -45,7 +45,7 @@ def test_fit_measures_once_and_then_knows(home: Path) -> None:
     second = as_json("models", "fit", *names)
     assert time.monotonic() - began < 30
     assert [one["cost"] for one in second["fits"]] == [small, large]
-    note_measured(Path("somewhere/fimble-7m-q8_0.gguf"), 1000.0, small["decode_tokens_s"] / 1.25)
+    note_measured(Path("somewhere/fimble-45m-q8_0.gguf"), 1000.0, small["decode_tokens_s"] / 1.25)
     (corrected, _) = as_json("models", "fit", *names)["fits"]
     assert corrected["measured"]["prompt_tokens_s"] == 1000.0
     assert corrected["cost"]["decode_tokens_s"] == pytest.approx(small["decode_tokens_s"] / 1.25)
@@ -53,18 +53,18 @@ def test_fit_measures_once_and_then_knows(home: Path) -> None:
 
 def test_fit_for_people(home: Path) -> None:
     """A table, the arithmetic when it is asked for, and what to do; a goal of one's own."""
-    command = [sys.executable, "-m", "fimble", "models", "fit", "fimble-7m", "--goal", "5000", "--explain"]
+    command = [sys.executable, "-m", "fimble", "models", "fit", "fimble-45m", "--goal", "5000", "--explain"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=170, check=False)
     assert done.returncode == 0, done.stderr
-    assert "Recommended: fimble-7m.  `fimble models use fimble-7m`" in done.stdout
+    assert "Recommended: fimble-45m.  `fimble models use fimble-45m`" in done.stdout
     assert "the goal is 5,000 ms" in done.stdout
-    assert "a slice of 4 of 4 layers" in done.stdout
+    assert "a slice of 12 of 12 layers" in done.stdout
 
 
 def test_a_model_that_is_used_is_measured(home: Path) -> None:
     """What `use` measures when it tries a model stands beside what was predicted, and corrects it."""
-    used = as_json("models", "use", "fimble-7m")
-    (one,) = as_json("models", "fit", "fimble-7m")["fits"]
+    used = as_json("models", "use", "fimble-45m")
+    (one,) = as_json("models", "fit", "fimble-45m")["fits"]
     assert one["measured"]["decode_tokens_s"] == pytest.approx(used["trial"]["decode_tokens_per_s"])
     assert one["measured"]["prompt_tokens_s"] == pytest.approx(used["trial"]["prompt_tokens_per_s"])
 

@@ -39,7 +39,7 @@ async def test_from_loading_to_ready(new_window: NewWindow) -> None:
     """The engine's start is told with the model's name, then that it is ready; fast answers are not worth a word."""
     window = await new_window(status=True)
     ready = await until_state(window, "ready")
-    assert ready == {"state": "ready", "message": "Ready", "model": "fimble-7m", "percentage": None}
+    assert ready == {"state": "ready", "message": "Ready", "model": "fimble-45m", "percentage": None}
     assert states(window)[0] == "loading"
     assert window.statuses[0]["percentage"] == 0
     told = len(window.statuses)
@@ -138,9 +138,9 @@ async def test_the_model_in_use_is_told_and_why(new_window: NewWindow) -> None:
     """Where another model stands in, the status is its name, and in a sentence why."""
     window = await new_window("--model", "no-such-model", status=True)
     ready = await until_state(window, "ready")
-    assert ready["model"] == "fimble-7m"
+    assert ready["model"] == "fimble-45m"
     assert "no-such-model" in str(ready["message"])
-    assert "fimble-7m is used instead" in str(ready["message"])
+    assert "fimble-45m is used instead" in str(ready["message"])
     assert len(window.messages) == 1
 
 

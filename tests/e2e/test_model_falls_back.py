@@ -82,11 +82,11 @@ async def test_the_last_good_model_goes_on(
     (line,) = window.messages
     assert "mine.gguf" in line
     assert says in line
-    assert "fimble-7m is used instead." in line
+    assert "fimble-45m is used instead." in line
     assert f"`fimble models use {model}` tries it again." in line
     assert "\n" not in line
     assert settings.read_bytes() == before
-    assert window.statuses[-1]["model"] == "fimble-7m"
+    assert window.statuses[-1]["model"] == "fimble-45m"
     assert says in str(window.statuses[-1]["message"])
     assert list(history.put_aside()) == [str(model)]
 

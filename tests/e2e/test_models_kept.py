@@ -43,7 +43,7 @@ def test_list_says_what_is_here_what_could_be_and_what_fits(hub: Hub) -> None:
     as_json("pull", MODEL)
     as_json("import", str(BUNDLED_MODEL), "--name", "mine")
     listed = as_json("list")
-    assert listed["chosen"] == "fimble-7m"
+    assert listed["chosen"] == "fimble-45m"
     kinds = [one["kind"] for one in listed["models"]]
     assert kinds == ["bundled", "imported", "pulled", *["catalog"] * len(catalog.load().model)]
     assert all(one["licence"] and one["size_mb"] and one["why"] for one in listed["models"])
@@ -67,7 +67,7 @@ def test_verify_finds_one_flipped_bit_and_pull_mends_it(hub: Hub, home: Path) ->
     (path,) = in_cache(home)
     damage(path, keep_time=True)
     bad = {one["name"]: one for one in as_json("verify", status=1)}
-    assert bad["fimble-7m"]["ok"]
+    assert bad["fimble-45m"]["ok"]
     assert not bad["model-q8_0"]["ok"]
     assert "fimble models pull model-q8_0" in bad["model-q8_0"]["fix"]
     plain = models("verify", "model-q8_0")
@@ -109,7 +109,7 @@ def test_rm_takes_only_what_nobody_else_uses(hub: Hub, home: Path) -> None:
     installed.forget("other")  # for Fimble it is somebody else's now
     assert as_json("rm", "model-q8_0", "--yes") == {"name": "model-q8_0", "freed_bytes": SIZE}
     assert [path.name for path in in_cache(home)] == ["other.gguf"]
-    assert {one["name"] for one in as_json("list")["models"] if one["path"]} == {"fimble-7m"}
+    assert {one["name"] for one in as_json("list")["models"] if one["path"]} == {"fimble-45m"}
     as_json("pull", "hf:owner/model/other.gguf")
     assert as_json("rm", "other", "--yes")["freed_bytes"] == 3_000_000
     assert list((home / "cache/huggingface/hub").glob("models--*")) == []
@@ -119,7 +119,7 @@ def test_rm_keeps_the_bundled_one_the_one_in_use_and_what_was_not_agreed_to(hub:
     """Each refusal says why and changes nothing."""
     as_json("pull", MODEL)
     for args, says in [
-        (("fimble-7m", "--yes"), "ships with Fimble"),
+        (("fimble-45m", "--yes"), "ships with Fimble"),
         (("nobody", "--yes"), "not on this machine"),
         (("model-q8_0",), "nobody to ask"),
     ]:

@@ -30,7 +30,7 @@ def test_a_model_is_fetched_checked_and_known(hub: Hub, home: Path) -> None:
         "sha256_said_by": "hub",
     }
     assert pulled["fetched_bytes"] == hub.served_bytes == SIZE
-    assert names() == {"fimble-7m", "model-q8_0"}
+    assert names() == {"fimble-45m", "model-q8_0"}
     started = subprocess.run(
         [*command()[:-1], "engine", "start", "--model", "model-q8_0", "--json"], capture_output=True, check=True
     )

@@ -21,7 +21,7 @@ def test_wrong_bytes_are_never_found(hub: Hub, home: Path) -> None:
     assert done.returncode == 1
     assert "is not that file" in done.stderr
     assert "Fix:" in done.stderr
-    assert (in_cache(home), parts(home), names()) == ([], [], {"fimble-7m"})
+    assert (in_cache(home), parts(home), names()) == ([], [], {"fimble-45m"})
     hub.wrong_bytes = False
     assert as_json("pull", MODEL)["fetched_bytes"] == SIZE
 
@@ -45,7 +45,7 @@ def test_the_catalog_s_checksum_is_asked_for_before_the_first_byte(hub: Hub, hom
     hub.etag = entry.sha256
     done = models("pull", entry.name)
     assert "is not that file" in done.stderr
-    assert (in_cache(home), parts(home), names()) == ([], [], {"fimble-7m"})
+    assert (in_cache(home), parts(home), names()) == ([], [], {"fimble-45m"})
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_offline_says_so_at_once(hub: Hub, monkeypatch: pytest.MonkeyPatch, reas
     assert done.returncode == 1
     assert "What is installed goes on working." in done.stderr
     assert as_json("pull", MODEL)["fetched_bytes"] == 0
-    assert names() == {"fimble-7m", "model-q8_0"}
+    assert names() == {"fimble-45m", "model-q8_0"}
     assert as_json("verify", "model-q8_0")[0]["ok"]
 
 
@@ -166,7 +166,7 @@ def test_a_licence_that_is_not_permissive_is_agreed_to(hub: Hub, licence: str) -
         ("hf:owner/model", "names no GGUF file"),
         ("hf:owner/model/../x.gguf", "names no GGUF file"),
         ("nobody-knows", "no model called"),
-        ("fimble-7m", "ships with Fimble"),
+        ("fimble-45m", "ships with Fimble"),
     ],
 )
 def test_what_cannot_be_fetched_is_said_before_anybody_is_asked(hub: Hub, model: str, says: str) -> None:

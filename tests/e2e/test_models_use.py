@@ -57,8 +57,8 @@ def test_a_good_model_is_measured_and_used(home: Path, settings: Path) -> None:
     assert (kept.path, kept.digest, kept.setting) == (str(path), quick_digest(path), str(path))
     assert kept.decode_tokens_per_s == pytest.approx(used["trial"]["decode_tokens_per_s"], abs=0.1)
     assert fitting.measured()["good.gguf"].decode_tokens_s == used["trial"]["decode_tokens_per_s"]
-    said = fimble("models", "use", "fimble-7m").stdout
-    assert "Using fimble-7m (fimble-7m, llama, Q8_0); written to" in said
+    said = fimble("models", "use", "fimble-45m").stdout
+    assert "Using fimble-45m (fimble-45m, llama, Q8_0); written to" in said
     assert "Tried: it fills in, reads " in said
 
 
@@ -106,7 +106,7 @@ def test_back_to_what_worked(home: Path, settings: Path) -> None:
     assert "gone was left out: its file is gone" in said
     assert f'model = "{first}"' in settings.read_text()
     last = as_json("models", "rollback")
-    assert (last["path"], last["name"]) == (str(BUNDLED_MODEL), "fimble-7m")
+    assert (last["path"], last["name"]) == (str(BUNDLED_MODEL), "fimble-45m")
     assert 'model = ""' in settings.read_text()
     assert "# mine" in settings.read_text()
     nothing = fimble("models", "rollback", status=1)
@@ -132,7 +132,7 @@ def test_what_is_put_aside_is_said_and_tried_again(home: Path, settings: Path) -
     history.set_aside(Aside.of(str(path), path, quick_digest(path), failure))
     wrong = [one for one in as_json("doctor", status=1)["findings"] if not one["ok"] and one["what"] == "Model"]
     assert [one["found"] for one in wrong] == [
-        "mine.gguf is put aside: the engine ended 2 times. fimble-7m is used instead."
+        "mine.gguf is put aside: the engine ended 2 times. fimble-45m is used instead."
     ]
     assert as_json("models", "list")["put_aside"][str(path)]["kind"] == "ModelCrashes"
     assert f"Put aside: {path}. mine.gguf is put aside" in fimble("models", "list").stdout
@@ -146,7 +146,7 @@ def test_what_is_put_aside_is_said_and_tried_again(home: Path, settings: Path) -
 
 def test_the_environment_overrules(home: Path, settings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever set FIMBLE_MODEL is told that it counts more than what was just written."""
-    monkeypatch.setenv("FIMBLE_MODEL", "fimble-7m")
+    monkeypatch.setenv("FIMBLE_MODEL", "fimble-45m")
     path = copy(home, "mine.gguf")
     assert as_json("models", "use", str(path))["is_overruled"]
     assert "FIMBLE_MODEL in the environment names another model" in fimble("models", "use", str(path)).stdout

@@ -252,7 +252,7 @@ def test_health_and_commands(nvim: Neovim, tmp_path: Path) -> None:
     page = "\n".join(nvim.look().lines)
     assert "ERROR" not in page
     assert "WARNING" not in page
-    for word in ("fimble ", "fimble-7m", "every key is mapped", "lsp.log"):
+    for word in ("fimble ", "fimble-45m", "every key is mapped", "lsp.log"):
         assert word in page, page
     nvim.lua("vim.cmd('bwipeout | edit ' .. ...)", str(tmp_path / "health.py"))
     nvim.wait_for_server()

@@ -14,10 +14,10 @@ def write_adapter(
     path: Path,
     *,
     architecture: str = "llama",
-    layers: int = 4,
+    layers: int = 12,
     factor: float = 1.0,
     seed: int = 1,
-    width: int = 256,
+    width: int = 512,
     value: float | None = None,
 ) -> Path:
     """Write an adapter for every attn_q of a model of *width*, whose product is *factor* times that of its *seed*.
@@ -31,7 +31,7 @@ def write_adapter(
     writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, float(RANK))
     for layer in range(layers):
         down = dice.normal(0, 0.1, (RANK, width)).astype(np.float32)
-        up = (factor * dice.normal(0, 0.1, (256, RANK))).astype(np.float32)
+        up = (factor * dice.normal(0, 0.1, (512, RANK))).astype(np.float32)
         for name, matrix in (("a", down), ("b", up)):
             filled = matrix if value is None else np.full_like(matrix, value)
             writer.add_tensor(f"blk.{layer}.attn_q.weight.lora_{name}", filled)

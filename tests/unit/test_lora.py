@@ -69,9 +69,9 @@ def wrong(tmp_path: Path, kind: str) -> Path:
     if kind == "architecture":
         return write_adapter(path, architecture="qwen2")
     if kind == "width":
-        return write_adapter(path, width=512)
+        return write_adapter(path, width=256)
     if kind == "layers":
-        return write_adapter(path, layers=9)
+        return write_adapter(path, layers=15)
     if kind == "cut":
         path.write_bytes(write_adapter(path).read_bytes()[:-5000])
     elif kind == "nonsense":

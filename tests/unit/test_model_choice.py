@@ -33,7 +33,7 @@ def put_aside(path: Path, message: str = "It is broken.") -> None:
 
 
 def test_what_the_settings_say_is_chosen(mine: Path) -> None:
-    for setting, path in (("", BUNDLED), ("fimble-7m", BUNDLED), (str(BUNDLED), BUNDLED), (str(mine), mine)):
+    for setting, path in (("", BUNDLED), ("fimble-45m", BUNDLED), (str(BUNDLED), BUNDLED), (str(mine), mine)):
         found = choose(setting)
         assert (found.path, found.digest, found.failure, found.sentence) == (path, quick_digest(path), None, "")
         assert found.is_bundled is (path == BUNDLED)
@@ -44,15 +44,15 @@ def test_another_one_stands_in(mine: Path) -> None:
     put_aside(mine, "It is\n  broken.")
     found = choose(str(mine))
     assert (found.path, found.wanted, found.is_bundled) == (BUNDLED, str(mine), True)
-    assert found.sentence == "It is broken. fimble-7m is used instead. Mend it."
+    assert found.sentence == "It is broken. fimble-45m is used instead. Mend it."
 
 
 def test_the_bundled_model_is_the_last_resort() -> None:
     """Nothing puts it aside, by whatever name it is called; nor does a copy of it that was put aside."""
     put_aside(BUNDLED)
-    for setting in ("", "fimble-7m", str(BUNDLED)):
+    for setting in ("", "fimble-45m", str(BUNDLED)):
         assert choose(setting).failure is None
-    history.note_worked(Worked(setting="fimble-7m", path=str(BUNDLED), digest=quick_digest(BUNDLED)))
+    history.note_worked(Worked(setting="fimble-45m", path=str(BUNDLED), digest=quick_digest(BUNDLED)))
     assert choose("no-such-model").is_bundled
 
 
@@ -178,7 +178,7 @@ async def test_killed_for_memory_while_it_loads_is_enough(window: Window) -> Non
     await window.fallback.crashed(launcher, 7, is_loading=True)
     await window.start()
     (sentence,) = window.told
-    assert sentence.startswith("Memory ran out for mine.gguf. fimble-7m is used instead. Choose a smaller model.")
+    assert sentence.startswith("Memory ran out for mine.gguf. fimble-45m is used instead. Choose a smaller model.")
 
 
 async def test_a_kill_that_was_not_for_memory_is_a_crash(window: Window) -> None:

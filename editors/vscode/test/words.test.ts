@@ -23,8 +23,8 @@ test("loading says how far it is", () => {
 });
 
 test("the tooltip explains and names the model", () => {
-  const { tooltip } = words({ state: "off", message: "Off here: .env is excluded", model: "fimble-7m" });
-  assert.equal(tooltip, "Fimble: Off here: .env is excluded\nModel: fimble-7m\nClick for the menu");
+  const { tooltip } = words({ state: "off", message: "Off here: .env is excluded", model: "fimble-45m" });
+  assert.equal(tooltip, "Fimble: Off here: .env is excluded\nModel: fimble-45m\nClick for the menu");
 });
 
 test("what the server tells is taken only as far as it is understood", () => {
