@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -26,13 +27,30 @@ from fimble.index.launch import settings_for
 from fimble.models import adapters, personalising
 from fimble.models.personal import corpus, export, job, measure, parity, prompts, training
 from fimble.models.personal.network import HeadLoss, Network
-from fimble.settings import Config
+from fimble.settings import Config, EngineConfig
 from random_model import Shape, write_random_model
 
 pytestmark = pytest.mark.timeout(300)
 
 BUNDLED = catalog.resolve("")
 SECRET = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
+
+#: What every file of the project does once, each time in the same way: no prompt has room for all of it.
+HABITS = {
+    "post": ("settle_against", "escalate_to_operator", "current_clerk", "rounded_to_cents"),
+    "void": ("reverse_out_of", "park_for_review", "shift_supervisor", "negated"),
+    "hold": ("freeze_within", "notify_treasury", "duty_officer", "as_reserved"),
+    "free": ("thaw_from", "ring_the_auditor", "night_manager", "as_available"),
+    "split": ("partition_over", "retry_tomorrow", "floor_manager", "spread_evenly"),
+    "merge": ("fold_into", "abort_the_batch", "branch_director", "summed_up"),
+    "audit": ("trace_through", "seal_the_ledger", "chief_inspector", "with_evidence"),
+    "quote": ("price_under", "widen_the_margin", "desk_trader", "in_minor_units"),
+    "defer": ("carry_beyond", "charge_late_fee", "credit_officer", "accrued_daily"),
+    "remit": ("wire_across", "swap_the_carrier", "payments_lead", "net_of_fees"),
+}
+
+#: Of the prompts: the bundled model is the real one, and reads as much in a quarter of the time.
+CONTEXT_TOKENS = 512
 
 
 @pytest.fixture
@@ -44,15 +62,14 @@ def repository(home: Path) -> Iterator[Path]:
     dice = random.Random(3)
     nouns = [f"{a}{b}" for a in ("invoice", "refund", "payout", "charge") for b in ("", "_line", "_batch", "_total")]
     for number, noun in enumerate(nouns):
-        lines = ["from ledger.kernel import Amount, settle_against, escalate_to_operator", ""]
-        for _ in range(11):
-            verb = dice.choice(("post", "void", "hold", "free"))
+        lines = ["from ledger import kernel", "from ledger.kernel import Amount", ""]
+        for verb, (call, fallback, clerk, result) in dice.sample(list(HABITS.items()), len(HABITS)):
             lines += [
-                f"def {verb}_{noun}_{dice.randrange(100)}(journal, amount: Amount) -> Amount:",
+                f"def {verb}_{noun}(journal, amount: Amount) -> Amount:",
                 f'    """{verb.title()} one {noun} in the journal."""',
-                "    settled = settle_against(journal, amount, on_failure=escalate_to_operator)",
-                f"    journal.append_entry({noun!r}, settled, approved_by=journal.current_clerk())",
-                "    return settled.rounded_to_cents()",
+                f"    settled = kernel.{call}(journal, amount, on_failure=kernel.{fallback})",
+                f"    journal.append_entry({noun!r}, settled, approved_by=journal.{clerk}())",
+                f"    return settled.{result}()",
                 "",
             ]
         (folder / "ledger" / f"{noun}_{number}.py").write_text("\n".join(lines))
@@ -203,7 +220,7 @@ def test_samples_are_the_engines_prompts(repository: Path, model: Model) -> None
 
 def make_job(repository: Path, **changed: Any) -> personalising.Job:
     options = {"seed": 1, "minutes": 5.0, "epochs": 1, "lines": 40} | changed
-    return personalising.job_for(repository, Config(), **options)
+    return personalising.job_for(repository, Config(engine=EngineConfig(context_tokens=CONTEXT_TOKENS)), **options)
 
 
 def test_what_does_not_help_changes_nothing(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,7 +269,8 @@ def test_too_little_time_is_said(repository: Path) -> None:
 
 def fimble(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-P", "-m", "fimble", *args]
-    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, cwd=cwd)
+    environ = {**os.environ, "FIMBLE_ENGINE_CONTEXT_TOKENS": str(CONTEXT_TOKENS)}
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, cwd=cwd, env=environ)
 
 
 def test_a_repository_is_learned(repository: Path) -> None:
@@ -274,8 +292,8 @@ def test_a_repository_is_learned(repository: Path) -> None:
     told = fimble("personalise", "--status", cwd=repository)
     assert "It helps" in told.stdout
     new = repository / "ledger" / "new.py"
-    new.write_text("def post_tip(journal, amount):\n    settled = settle_against(journal, \n")
-    asked = fimble("complete", f"{new}:2:39", "--json", cwd=repository)
+    new.write_text("def post_tip(journal, amount):\n    settled = kernel.settle_against(journal, \n")
+    asked = fimble("complete", f"{new}:2:46", "--json", cwd=repository)
     assert asked.returncode == 0, asked.stderr
     assert json.loads(asked.stdout)["suggestions"]
     (engine,) = launch.running_engines(paths.runtime_dir())
