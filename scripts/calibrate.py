@@ -43,6 +43,10 @@ from typists import Event, SessionFailed, Typist, read_session, retyped, taken
 #: Of the square of a weight, for evidence of unit variance: little, there are thousands of rows.
 _PENALTY = 1.0
 
+#: What the model itself says.  Two of these say nearly the same, and one of them would be fitted to take back what the
+#: other says too much: then a less likely word can seem likelier.  What would count against is left out instead.
+_NEVER_AGAINST = frozenset({"first word", "first word, odds", "least likely token of it", "all tokens, mean"})
+
 _BINS = 10
 
 Row = dict[str, Any]
@@ -90,13 +94,21 @@ def read_rows(paths: Iterable[Path]) -> list[Row]:
 def fit(rows: Sequence[Row]) -> dict[str, float]:
     """Weights by name of the evidence, by Newton's method on the penalised likelihood of a logistic regression.
 
-    Names that stand in few rows are left out: nothing can be told of them.
+    Names that stand in few rows are left out: nothing can be told of them; and of `_NEVER_AGAINST` what would be negative.
     """
     counts: dict[str, int] = {}
     for row in rows:
         for name, value in row["evidence"].items():
             counts[name] = counts.get(name, 0) + bool(value)
     names = sorted(name for name, count in counts.items() if count >= max(20, len(rows) // 500))
+    weights = _fit_named(rows, names)
+    while against := {name for name in _NEVER_AGAINST.intersection(names) if weights[name] < 0}:
+        names.remove(min(against, key=lambda name: weights[name]))
+        weights = _fit_named(rows, names)
+    return weights
+
+
+def _fit_named(rows: Sequence[Row], names: Sequence[str]) -> dict[str, float]:
     evidence = np.array([[row["evidence"].get(name, 0.0) for name in names] for row in rows], np.float64)
     accepted = np.array([row["accepted"] for row in rows], np.float64)
     scale = np.maximum(evidence.std(axis=0), 1e-6)
