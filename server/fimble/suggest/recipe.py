@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from fimble.engine.client import EngineClient
 
 #: How likely a suggestion must be accepted to be shown, by `suggest.eagerness`.  See scripts/bench.py keys.
-LEAST_CONFIDENCE = {"eager": 0.28, "balanced": 0.43, "quiet": 0.76}
+LEAST_CONFIDENCE = {"eager": 0.27, "balanced": 0.44, "quiet": 0.8}
 
 #: Other files are looked into when nothing has happened for so long, in seconds.
 GATHER_IDLE_S = 0.3
