@@ -51,7 +51,7 @@ _TASKS: list[dict[str, Any]] = [
 ]
 
 #: A copy that is surely likely enough.
-_AGAIN = {**_TASKS[0], "prefix": _AREA + "def area(width, height):\n    surface_in_metres = "}
+_AGAIN = {**_TASKS[0], "prefix": _AREA + _AREA + "def area(width, height):\n    surface_in_metres = "}
 
 
 @pytest.fixture

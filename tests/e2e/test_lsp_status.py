@@ -37,7 +37,7 @@ def set_up(window: Window, **suggest: object) -> None:
 
 async def test_from_loading_to_ready(new_window: NewWindow) -> None:
     """The engine's start is told with the model's name, then that it is ready; fast answers are not worth a word."""
-    window = await new_window(status=True)
+    window = await new_window(settings={"suggest": {"max_tokens": 4}}, status=True)
     ready = await until_state(window, "ready")
     assert ready == {"state": "ready", "message": "Ready", "model": "fimble-45m", "percentage": None}
     assert states(window)[0] == "loading"

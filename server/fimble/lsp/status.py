@@ -17,8 +17,8 @@ from fimble.lsp.session import Session
 #: ``{"experimental": {"fimbleStatus": true}}``; the others would only wonder in their logs.
 STATUS_NOTIFICATION = "fimble/status"
 
-#: Work that takes less is not worth a flicker.
-_PATIENCE_S = 0.15
+#: Work that takes less is not worth a flicker: the longest answer of the bundled model takes 0.2 s on two cores.
+_PATIENCE_S = 0.3
 
 
 class State(StrEnum):
