@@ -195,6 +195,18 @@ def test_no_more_guesses_than_there_are() -> None:
     assert 0 < drafts.how_many([Stage.NEXT] * 100, 100) <= 15
 
 
+def test_costs_are_told_apart_by_the_lanes_at_work() -> None:
+    """With half of the threads one decode costs more; what two cost beside one is measured anew."""
+    costs = Costs()
+    for lanes, one, two in ((1, 2.0, 3.0), (2, 3.0, 6.0)):
+        costs.divide(lanes)
+        costs.note(1, one)
+        costs.note(2, two)
+    assert (costs.relative(2), costs.pays_together(2)) == (2.0, False)
+    costs.divide(1)
+    assert (costs.relative(2), costs.pays_together(2)) == (1.5, True)
+
+
 def test_costs_are_running_means() -> None:
     """Prompts and small decodes are measured apart; before the first measurement there is a guess."""
     costs = Costs(n_params=120_000_000)

@@ -6,7 +6,7 @@ import pytest
 
 from fimble import catalog
 from fimble.engine.llama import Context, Model, sequence_bytes
-from fimble.engine.sizes import how_many_sequences
+from fimble.engine.sizes import how_many_more_sequences, how_many_sequences
 
 MODEL = Model(catalog.resolve(""))
 MB = 1_000_000
@@ -26,6 +26,24 @@ MB = 1_000_000
 def test_what_is_kept_does_not_dwarf_the_model(model_mb: int, each_mb: int, count: int) -> None:
     """Two sequences at least; more only as long as they are small beside the weights."""
     assert how_many_sequences(model_mb * MB, each_mb * MB) == count
+
+
+@pytest.mark.parametrize(
+    ("model_mb", "each_mb", "count"),
+    [
+        (8, 4, 2),
+        (33, 25, 1),  # which fits into the memory for sequences put aside
+        (400, 50, 2),
+        (1_000, 117, 1),
+        (400, 800, 0),
+        (50, 0, 2),
+    ],
+)
+def test_a_second_lane_does_not_dwarf_the_model_either(model_mb: int, each_mb: int, count: int) -> None:
+    """It gets as many as the first has beyond the least; a single one only if it can be put aside."""
+    assert how_many_more_sequences(model_mb * MB, each_mb * MB, 200 * MB) == count
+    without = how_many_more_sequences(model_mb * MB, each_mb * MB, 0)
+    assert without == (count if count != 1 else 0)
 
 
 @pytest.mark.parametrize("kv_type", ["f16", "q8_0"])

@@ -19,7 +19,7 @@ ENGINE_SERVER = (
     *("engine.sampling", "engine.answer", "engine.prompt", "engine.llama", "engine.probe"),
     *("engine.job", "engine.run", "engine.healing", "engine.costs", "engine.drafts", "engine.shelf"),
     *("engine.outbox", "engine.metrics", "engine.progressive", "engine.tuning", "engine.tuner", "engine.pressure"),
-    *("engine.capacity", "engine.canary"),
+    *("engine.capacity", "engine.canary", "engine.lane", "engine.homes", "engine.loading"),
     *("engine.trial", "engine.synthetic"),
     *("engine.quantising", "engine.adapting", "engine.adapted"),
 )

@@ -11,8 +11,8 @@ import pytest
 
 from fimble.engine import launch
 from fimble.engine.llama import Context, Model
+from fimble.engine.loading import check_finite
 from fimble.engine.prompt import render_infill
-from fimble.engine.scheduler import check_finite
 from fimble.engine.wire import ExtraFile, InfillRequest
 from fimble.errors import ModelCorrupt, ModelCrashes, ModelError, ModelNoFim, ModelNotFound
 

@@ -109,11 +109,11 @@ def test_an_engine_goes_on_without_a_wrong_adapter(bundled: Path, tmp_path: Path
         adapter=Adapter(path=str(path), digest="x"),
     )  # fmt: skip
     scheduler = Scheduler(settings)
-    scheduler._generator = scheduler._load()
+    scheduler._load(scheduler._first)
     assert scheduler.failure is None
     assert path.name in scheduler.notice
     assert "without it" in scheduler.notice
-    context = scheduler._context
+    context = scheduler._first.context
     assert context is not None
     assert scheduler.model is not None
     context.decode(scheduler.model.vocab.tokenize(TEXT), 0, 0)

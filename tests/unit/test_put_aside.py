@@ -21,7 +21,7 @@ class Engine:
     def __init__(self, cache_bytes: int = 64_000_000) -> None:
         self.counters = Counters()
         self.context = Context(MODEL, n_ctx=N_CTX, n_seq=2, n_batch=64, threads=1, threads_batch=1)
-        self.generator = Generator(MODEL, self.context, N_CTX, 2, self.counters, cache_bytes)
+        self.generator = Generator(MODEL, self.context, N_CTX, 2, self.counters, Shelf(cache_bytes))
 
     def run(self, **request: Any) -> Timings:
         chunks: list[Any] = []

@@ -11,6 +11,7 @@ from fimble import catalog
 from fimble.engine.generator import Generator
 from fimble.engine.job import Job
 from fimble.engine.llama import Context, Model
+from fimble.engine.shelf import Shelf
 from fimble.engine.wire import Chunk, Counters, InfillRequest, Timings
 
 CODE = "".join(f"def function_{n}(first, second):\n    return first + second * {n}\n\n\n" for n in range(12))
@@ -26,7 +27,7 @@ def mamba(tmp_path_factory: pytest.TempPathFactory) -> Model:
 class Engine:
     def __init__(self, model: Model) -> None:
         self.context = Context(model, n_ctx=2048, n_seq=4, n_batch=64, threads=1, threads_batch=1)
-        self.generator = Generator(model, self.context, 1024, 4, Counters(), 64_000_000)
+        self.generator = Generator(model, self.context, 1024, 4, Counters(), Shelf(64_000_000))
 
     def run(self, **request: Any) -> tuple[str, Timings]:
         chunks: list[Any] = []

@@ -7,99 +7,20 @@ The inference thread is held inside a decode or an emit, so that what waits and 
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from scheduling import COMPLETE, Asked, Held, settings_for
 
 from fimble.engine.generator import CHUNK_TOKENS
-from fimble.engine.job import Job
-from fimble.engine.llama import Decoded
 from fimble.engine.scheduler import _MAX_WAITING, Scheduler
-from fimble.engine.wire import Chunk, EngineSettings, InfillRequest
+from fimble.engine.wire import Chunk
 from fimble.errors import EngineOverloaded
 
 PREFIX = "".join(f"def function_{n}(first, second):\n    return first + second * {n}\n\n\n" for n in range(16))
-PATIENCE_S = 60
-
-#: How an answer ends that nobody ended early.
-COMPLETE = ("eos", "limit")
-
-
-def settings_for(path: Path, context_tokens: int = 4096) -> EngineSettings:
-    return EngineSettings(
-        model_path=str(path),
-        model_digest="",
-        context_tokens=context_tokens,
-        threads=1,
-        idle_minutes=1,
-        transport="auto",
-    )
-
-
-class Asked(Job):
-    """A job that collects what it is answered."""
-
-    def __init__(self, **request: Any) -> None:
-        self.answers: queue.Queue[Chunk | Exception] = queue.Queue()
-        super().__init__(InfillRequest(**request), self.answers.put)
-
-    def last(self) -> Chunk:
-        """The end of the answer, waited for."""
-        while True:
-            item = self.answers.get(timeout=PATIENCE_S)
-            if isinstance(item, Exception):
-                raise item
-            if item.stop:
-                return item
-
-    def text(self) -> str:
-        """The whole answer, waited for."""
-        text = ""
-        while True:
-            item = self.answers.get(timeout=PATIENCE_S)
-            if isinstance(item, Exception):
-                raise item
-            text += item.content
-            if item.stop:
-                return text
-
-    def ended_at_once(self) -> Chunk | None:
-        """The end of the answer if it is there already."""
-        try:
-            item = self.answers.get_nowait()
-        except queue.Empty:
-            return None
-        assert isinstance(item, Chunk)
-        assert item.stop
-        return item
-
-
-class Held:
-    """Keeps the inference thread inside its next decode until it is let go."""
-
-    def __init__(self, scheduler: Scheduler) -> None:
-        context = scheduler._context
-        assert context is not None
-        self._context, self._decode = context, context.decode_together
-        self._entered, self._go = threading.Event(), threading.Event()
-        vars(self._context)["decode_together"] = self._wait
-
-    def _wait(self, *args: Any) -> Decoded:
-        self._entered.set()
-        assert self._go.wait(PATIENCE_S)
-        return self._decode(*args)
-
-    def wait_until_inside(self) -> None:
-        assert self._entered.wait(PATIENCE_S)
-
-    def let_go(self) -> None:
-        vars(self._context).pop("decode_together", None)
-        self._go.set()
 
 
 def noting(order: list[str], name: str, job: Asked) -> Callable[[Chunk | Exception], None]:
@@ -115,17 +36,14 @@ def noting(order: list[str], name: str, job: Asked) -> Callable[[Chunk | Excepti
 @pytest.fixture
 def scheduler(endless: Path) -> Iterator[Scheduler]:
     """A scheduler that has loaded a model whose answers never end early."""
-    made = Scheduler(
-        EngineSettings(
-            model_path=str(endless), model_digest="", context_tokens=512, threads=1, idle_minutes=1, transport="auto"
-        )
-    )
+    made = Scheduler(settings_for(endless, 512))
     made.start()
     first = Asked(input_prefix="x", n_predict=0)
     made.submit(first)
     first.last()
-    for name in msgspec.structs.asdict(made.counters):
-        setattr(made.counters, name, 0)
+    for counters in (made._counters, made._first.counters):
+        for name in msgspec.structs.asdict(counters):
+            setattr(counters, name, 0)
     yield made
     made.close()
 
@@ -136,7 +54,7 @@ def run(scheduler: Scheduler) -> Iterator[Callable[[Asked], Held]]:
     all_held: list[Held] = []
 
     def start(job: Asked) -> Held:
-        held = Held(scheduler)
+        held = Held(scheduler._first)
         all_held.append(held)
         scheduler.submit(job)
         held.wait_until_inside()
@@ -387,4 +305,4 @@ def test_closing_ends_everybody(scheduler: Scheduler, run: Run) -> None:
     with pytest.raises(EngineOverloaded):
         scheduler.submit(Asked(input_prefix="x"))
     scheduler.close()
-    assert not scheduler._thread.is_alive()
+    assert not scheduler._first.thread.is_alive()

@@ -83,7 +83,7 @@ def test_a_model_that_cannot_be_loaded_is_remembered(tmp_path: Path) -> None:
     """The engine stays up to tell every window what is wrong."""
     scheduler = Scheduler(settings_for(tmp_path / "gone.gguf"))
     scheduler.start()
-    scheduler._thread.join(PATIENCE_S)
+    scheduler._first.thread.join(PATIENCE_S)
     assert isinstance(scheduler.failure, ModelNotFound)
     assert not scheduler.ready
 
@@ -91,9 +91,9 @@ def test_a_model_that_cannot_be_loaded_is_remembered(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_bug_while_loading_is_a_failure_too(bundled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When loading ends in a way that nobody foresaw, windows are told, instead of waiting for a dead thread."""
-    monkeypatch.setattr("fimble.engine.scheduler.check_finite", lambda *_: 1 / 0)
+    monkeypatch.setattr("fimble.engine.loading.check_finite", lambda *_: 1 / 0)
     scheduler = Scheduler(settings_for(bundled))
     scheduler.start()
-    scheduler._thread.join(PATIENCE_S)
+    scheduler._first.thread.join(PATIENCE_S)
     assert scheduler.failure is not None
     assert not scheduler.ready

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from fimble import catalog
 from fimble.engine.llama import Context, Decoded, Model
 from fimble.engine.sequences import Sequence, Sequences, common_prefix
+from fimble.engine.shelf import Shelf
 
 MODEL = Model(catalog.resolve(""))
 
@@ -59,12 +60,13 @@ def test_the_longest_common_prefix_is_reused(context: Context, sequences: Sequen
 def test_the_only_sequence_left_is_taken(new_context: NewContext) -> None:
     """Where everything else is held, another session's prompt has to go, and is put aside."""
     context = new_context(n_ctx=1024, n_seq=2)
-    sequences = Sequences(context, 2, cache_bytes=10**8)
+    shelf = Shelf(10**8)
+    sequences = Sequences(context, 2, shelf=shelf)
     held, _ = evaluate(context, sequences, tokens((10, 100)), "a")
     evaluate(context, sequences, tokens((20, 90), (21, 100)), "b")
     held.is_held = True
     assert evaluate(context, sequences, tokens((20, 90), (22, 5)), "c")[1] == 90
-    assert [stored.tokens for stored in sequences._shelf] == [list(tokens((20, 90), (21, 100)))]
+    assert [stored.tokens for stored in shelf] == [list(tokens((20, 90), (21, 100)))]
     assert evaluate(context, sequences, tokens((20, 90), (21, 100), (23, 1)), "b")[1] == 190
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from waiting import until
 
 from fimble.engine.llama import Context, Decoded, Model, threads
 
@@ -47,6 +48,50 @@ def test_each_thread_has_a_core_of_its_own(model: Model) -> None:
     assert len(apart) == len(together) == 2
     assert sorted(map(sorted, apart)) == sorted(map(sorted, again)) == [[cpu] for cpu in threads.one_of_each_core()[:2]]
     assert together == [set(threads.every_cpu())] * 2
+
+
+@_NOT_HERE
+def test_two_contexts_with_one_thread_each_keep_apart(model: Model) -> None:
+    """Each thread that decodes has a core of its own, and may go everywhere when the other is done."""
+    found: list[set[int]] = []
+
+    def compute(first: int) -> None:
+        context = Context(model, n_ctx=256, n_seq=1, n_batch=64, threads=1, threads_batch=1)
+        with contextlib.closing(context):
+            for count, where, beside, apart in ((2, 0, 0, True), (1, first, 1, True), (1, 0, 0, False)):
+                context.set_threads(count, count, apart=apart, first=where, beside=beside)
+                assert context.decode([1] * 64, 0, context.length(0)) is Decoded.OK
+                found.append(os.sched_getaffinity(0))
+
+    for first in (0, 1):
+        thread = threading.Thread(target=compute, args=(first,))
+        thread.start()
+        thread.join()
+    one, other = threads.one_of_each_core()[:2]
+    assert found == [{one}, {one}, set(threads.every_cpu()), {one}, {other}, set(threads.every_cpu())]
+
+
+@_NOT_HERE
+@pytest.mark.skipif(threads._has("__kmpc_fork_call"), reason="only GNU's OpenMP counts the threads of all that wait")
+def test_threads_that_wait_can_be_ended(model: Model) -> None:
+    """After it the thread that decodes is alone, and computes with as many as before when it goes on."""
+    found: list[int] = []
+
+    def compute() -> None:
+        before = _ids()
+        context = Context(model, n_ctx=256, n_seq=1, n_batch=64, threads=1, threads_batch=1)
+        with contextlib.closing(context):
+            context.set_threads(2, 2, apart=True)
+            for _ in range(2):
+                assert context.decode([1] * 64, 0, context.length(0)) is Decoded.OK
+                found.append(len(_ids() - before))
+                threads.release()
+                until(lambda: not _ids() - before, "the other thread's end")
+
+    thread = threading.Thread(target=compute)
+    thread.start()
+    thread.join()
+    assert found == [1, 1]
 
 
 @_NOT_HERE

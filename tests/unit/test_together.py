@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import gc
 import random
-import threading
 import time
 from collections.abc import Iterator
 from functools import partial
 from itertools import zip_longest
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 import pytest
+from scheduling import Asked, settings_for
 
 from fimble import catalog
 from fimble.engine.generator import CHUNK_TOKENS, Generator, plan
 from fimble.engine.job import Job
 from fimble.engine.llama import Context, Decoded, Model
 from fimble.engine.scheduler import Scheduler
-from fimble.engine.wire import Chunk, Counters, EngineSettings, ExtraFile, InfillRequest
+from fimble.engine.wire import Chunk, Counters, ExtraFile, InfillRequest
 
 MODEL = Model(catalog.resolve(""))
 CODE = "".join(f"def function_{n}(first, second):\n    return first + second * {n}\n\n\n" for n in range(16))
@@ -101,7 +100,7 @@ def noting(order: list[str], who: str, _item: Chunk | Exception) -> None:
 def test_where_it_is_slower_together_each_has_its_turn() -> None:
     """When a decode for two costs more than two decodes, writers take turns; nobody waits for another's end."""
     engine = Engine()
-    vars(engine.generator._costs)["pays_together"] = lambda _writers: False
+    vars(engine.generator.costs)["pays_together"] = lambda _writers: False
     order: list[str] = []
     jobs = [
         Job(
@@ -144,33 +143,14 @@ def test_a_shared_beginning_is_evaluated_once() -> None:
     assert answers[-1].timings.prompt_n < 10
 
 
-@pytest.fixture
-def scheduler() -> Iterator[Scheduler]:
-    """A scheduler of its own thread, with the bundled model."""
-    settings = EngineSettings(
-        model_path=str(Path(catalog.resolve(""))),
-        model_digest="",
-        context_tokens=512,
-        threads=1,
-        idle_minutes=1,
-        transport="auto",
-    )
-    made = Scheduler(settings)
+@pytest.fixture(params=[1, 2], ids=["one lane", "two lanes"])
+def scheduler(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scheduler]:
+    """A scheduler with the bundled model, that divides its threads between two windows if it can."""
+    monkeypatch.setattr("fimble.engine.loading.cores", lambda: 2)
+    made = Scheduler(settings_for(catalog.resolve(""), 512, threads=request.param))
     made.start()
     yield made
     made.close()
-
-
-class Asked(Job):
-    """A job whose end can be waited for."""
-
-    def __init__(self, **request: Any) -> None:
-        self.has_ended = threading.Event()
-        super().__init__(InfillRequest(**request), self._hear)
-
-    def _hear(self, item: Chunk | Exception) -> None:
-        if isinstance(item, Exception) or item.stop:
-            self.has_ended.set()
 
 
 def ask(scheduler: Scheduler, **request: Any) -> Asked:
@@ -179,8 +159,20 @@ def ask(scheduler: Scheduler, **request: Any) -> Asked:
     return job
 
 
-def wait(*jobs: Asked) -> None:
-    assert all(job.has_ended.wait(60) for job in jobs)
+def test_four_windows_get_what_each_gets_alone(scheduler: Scheduler) -> None:
+    """However many lanes there are, and wherever a window was before."""
+    noise, differing = kernel_noise(), 0
+    for seed in range(12):
+        asked = requests(4, seed)
+        jobs = [ask(scheduler, **request) for request in asked]
+        for request, job in zip(asked, jobs, strict=True):
+            (alone,) = Engine().run(request)
+            together = job.chunks()
+            if text_of(alone) != text_of(together):
+                differing += 1
+                assert gap_where_they_part(alone, together) <= noise
+    assert differing <= 12
+    assert (scheduler._second.counters.decodes > 0) == (scheduler.settings.threads > 1)
 
 
 def test_a_thousand_random_cancels_leave_no_trace(scheduler: Scheduler) -> None:
@@ -204,12 +196,14 @@ def test_a_thousand_random_cancels_leave_no_trace(scheduler: Scheduler) -> None:
     gc.collect()
     assert process.memory_info().rss - before < 20_000_000
     last = ask(scheduler, input_prefix=CODE[:900], prompt="value = ", n_predict=0, heal=False)
-    wait(last)
-    assert scheduler._context is not None
+    last.last()
+    lane = scheduler._homes.of(last)
+    assert lane is not None
+    assert lane.context is not None
     assert last.run is not None
     fresh = Context(MODEL, n_ctx=512, n_seq=1, n_batch=64, threads=1, threads_batch=1)
     tokens = last.run.tokens
     for at in range(0, len(tokens), 64):
         assert fresh.decode(tokens[at : at + 64], 0, at) is Decoded.OK
-    assert np.abs(scheduler._context.logits() - fresh.logits()).max() <= noise
+    assert np.abs(lane.context.logits() - fresh.logits()).max() <= noise
     assert scheduler.counters.cancelled > 500

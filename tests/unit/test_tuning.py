@@ -216,7 +216,9 @@ def test_a_busy_machine_gets_fewer_threads(settings: EngineSettings, model: Mode
         def __init__(self) -> None:
             self.threads: list[tuple[int, int, bool]] = []
 
-        def set_threads(self, threads: int, threads_batch: int, *, apart: bool = False) -> None:
+        def set_threads(
+            self, threads: int, threads_batch: int, *, apart: bool = False, first: int = 0, beside: int = 0
+        ) -> None:
             self.threads.append((threads, threads_batch, apart))
 
     def adapted(settings: EngineSettings, *busy_cores: float) -> list[tuple[int, int, bool]]:
@@ -234,6 +236,23 @@ def test_a_busy_machine_gets_fewer_threads(settings: EngineSettings, model: Mode
     assert adapted(settings, 0, 0, cores, 0) == [quiet, (1, 1, False), quiet]
     fixed = msgspec.structs.replace(settings, threads=cores)
     assert adapted(fixed, 0, cores) == [quiet, (cores, cores, False)]
+
+
+def test_two_lanes_divide_the_cores(settings: EngineSettings, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has its own; whoever computes alone has them all, and a busy machine leaves both fewer."""
+    monkeypatch.setattr(tuning, "cores", lambda: 8)
+    tuner = Tuner(settings, lambda: False)
+    tuner.begin(model)
+    tuner.tuning = Tuning(threads=3, threads_batch=8)
+    assert tuner.share() == (3, 8, True, 0, 0, 1)
+    assert [tuner.share(lane, 2) for lane in (0, 1)] == [(3, 4, True, 0, 4, 2), (3, 4, True, 4, 4, 2)]
+    tuner.load = Load(busy_cores=4)
+    assert tuner.share(1, 2) == (2, 2, False, 2, 2, 2)
+    tuner.load = Load(busy_cores=8)
+    assert tuner.share(1, 2) == (1, 1, False, 1, 1, 2)
+    fixed = Tuner(msgspec.structs.replace(settings, threads=6), lambda: False)
+    fixed.begin(model)
+    assert (fixed.share()[:2], fixed.share(1, 2)[:2]) == ((6, 6), (3, 3))
 
 
 def test_a_machine_that_saves_power_prepares_nothing(settings: EngineSettings) -> None:

@@ -37,6 +37,7 @@ class Adapted:
         except (EngineError, ModelCorrupt):
             context.use_adapter(None)
             self._note(damaged(self._adapter.path))
+            self._adapter = None
 
     def _note(self, failure: AdapterUnusable) -> None:
         _log.warning("%s", failure)

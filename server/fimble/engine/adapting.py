@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from fimble.engine.llama import Context, LoraAdapter, Model, damaged
-from fimble.engine.scheduler import check_finite
+from fimble.engine.loading import check_finite
 from fimble.engine.wire import ErrorBody, Health
 from fimble.errors import ModelCorrupt, ModelError
 

@@ -25,10 +25,10 @@ from fimble.engine.capacity import TOO_LARGE_FIX, check_room
 from fimble.engine.failures import error_body
 from fimble.engine.generator import CHUNK_TOKENS
 from fimble.engine.llama import Context, Decoded, Model, Part, can_use_gpu, sequence_bytes
+from fimble.engine.loading import check_finite
 from fimble.engine.probe import describe
 from fimble.engine.prompt import render_infill
 from fimble.engine.sampling import log_probabilities
-from fimble.engine.scheduler import check_finite
 from fimble.engine.sizes import how_many_sequences
 from fimble.engine.tuner import Tuner
 from fimble.engine.wire import EngineSettings, InfillRequest, Trial, Tuning

@@ -25,14 +25,19 @@ _PROMPT_CHUNK_TOKENS = 32
 class Costs:
     """Running means of the time of decodes, by their size, for a model of *n_params* parameters.
 
-    Belongs to the inference thread.
+    Belongs to its lane's thread.
     """
 
     def __init__(self, n_params: int = 0) -> None:
         self._decode_ms: dict[int, float] = {}
+        self._by_lanes = {1: self._decode_ms}
         self._prompt_token_ms = n_params / _FIRST_GUESS_PARAMS_PER_MS
         self._is_guess = True
         self._asked = 0
+
+    def divide(self, lanes: int) -> None:
+        """From now on so many lanes compute at once: with a part of the threads a decode costs something else."""
+        self._decode_ms = self._by_lanes.setdefault(lanes, {})
 
     def note(self, tokens: int, ms: float) -> None:
         """A decode of *tokens* took *ms* milliseconds."""

@@ -16,6 +16,7 @@ from fimble.engine.progressive import context_for
 from fimble.engine.prompt import render_completion, render_infill
 from fimble.engine.run import Run
 from fimble.engine.sequences import Sequences
+from fimble.engine.shelf import Shelf
 from fimble.engine.wire import Chunk, Counters, InfillRequest
 from fimble.errors import EngineError, FimbleError
 
@@ -37,9 +38,9 @@ class Turn(NamedTuple):
 
 
 class Generator:
-    """Serves jobs, several at a time.  Belongs to the inference thread.
+    """Serves jobs, several at a time.  Belongs to its lane's thread.
 
-    *cache_bytes* may be used for sequences put aside; *prepare* is given jobs that are for later.
+    Sequences are put aside on the *shelf*; *prepare* is given jobs that are for later.
     """
 
     def __init__(
@@ -49,8 +50,9 @@ class Generator:
         n_ctx: int,
         sequences: int,
         counters: Counters,
-        cache_bytes: int = 0,
+        shelf: Shelf | None = None,
         prepare: Callable[[Job], None] = lambda _job: None,
+        pieces: Pieces | None = None,
     ) -> None:
         self._model = model
         self._vocab = model.vocab
@@ -59,14 +61,14 @@ class Generator:
         self._counters = counters
         self._can_roll_back = not model.why_no_roll_back
         self.sequences = Sequences(
-            context, sequences, cache_bytes=cache_bytes, can_roll_back=self._can_roll_back, counters=counters
+            context, sequences, shelf=shelf, can_roll_back=self._can_roll_back, counters=counters
         )
         self._seated: list[Run] = []
         self._whose_turn = 0
         self._prepare = prepare
-        self._costs = Costs(model.n_params)
-        self._drafts = Drafts(self._costs)
-        self.pieces = Pieces(model.vocab)
+        self.costs = Costs(model.n_params)
+        self._drafts = Drafts(self.costs)
+        self.pieces = pieces or Pieces(model.vocab)
 
     def step(self, jobs: Sequence[Job], may_decode: Callable[[Sequence[Job]], bool] = lambda _jobs: True) -> None:
         """One decode for *jobs*, of equal priority; those that are over get the end of their answer.
@@ -121,7 +123,7 @@ class Generator:
         if job.priority is Priority.INTERACTIVE and request.session and request.deadline_ms > 0:
             pending = len(run.tokens) - self.sequences.reusable(run.tokens)
             left_ms = request.deadline_ms - (time.monotonic() - job.arrived) * 1000
-            n_ctx = context_for(pending, run.prompt.n_predict, self._n_ctx, left_ms, self._costs)
+            n_ctx = context_for(pending, run.prompt.n_predict, self._n_ctx, left_ms, self.costs)
             if n_ctx < self._n_ctx and len((short := self._render(job, n_ctx)).tokens) < pending:
                 self._counters.short_prompts += 1
                 self._prepare(Job(request, lambda _item: None, is_preparation=True))
@@ -149,7 +151,7 @@ class Generator:
 
     def _worth_it(self, turns: list[Turn]) -> list[Turn]:
         """All of them, or one after the other where writing together is slower."""
-        if len(turns) == 1 or any(len(turn.tokens) > 1 for turn in turns) or self._costs.pays_together(len(turns)):
+        if len(turns) == 1 or any(len(turn.tokens) > 1 for turn in turns) or self.costs.pays_together(len(turns)):
             return turns
         self._whose_turn += 1
         return [turns[self._whose_turn % len(turns)]]
@@ -185,7 +187,7 @@ class Generator:
         raise EngineError(f"The context of {self._n_ctx} tokens is full.", "Raise engine.context_tokens.")
 
     def _note_evaluated(self, turns: Sequence[Turn], ms: float) -> None:
-        self._costs.note(sum(len(turn.tokens) for turn in turns), ms)
+        self.costs.note(sum(len(turn.tokens) for turn in turns), ms)
         self._counters.decodes += 1
         self._counters.decode_sequences += len(turns)
         for run, tokens, _, guesses in turns:
@@ -231,9 +233,12 @@ class Generator:
             self.sequences.truncate(sequence, len(sequence.tokens) - turn.guesses + right)
 
     def _end(self, run: Run, failure: Exception | None = None) -> None:
-        """Let go of what *run* holds and emit the end of its answer."""
+        """Let go of what *run* holds and emit the end of its answer, unless it was told while the run waited."""
         if run in self._seated:
             self._seated.remove(run)
+        if run.job.is_done:
+            run.leave()
+            return
         self._counters.cancelled += run.job.ended_by == "cancelled" and not run.job.is_preparation
         last = run.finish()
         self._counters.prompt_ms += run.spent_ms["prompt"]

@@ -47,6 +47,11 @@ class Job:
         warming = self.request.n_predict == 0 or self.is_preparation
         self.priority = Priority.WARMING if warming else Priority[self.request.priority.upper()]
 
+    @property
+    def window(self) -> str:
+        """Whose it is: the sessions of a window's documents begin with the same name."""
+        return window_of(self.request.session)
+
     def replaces(self, older: Job) -> bool:
         """Whether *older* is of no use any more: newest wins within a session.
 
@@ -59,3 +64,8 @@ class Job:
         """Emit the end of the answer."""
         self.is_done = True
         self.emit(end)
+
+
+def window_of(session: str) -> str:
+    """Which window a session belongs to."""
+    return session.partition(":")[0]

@@ -33,8 +33,8 @@ class Pressure:
         self._load = Load(saves_power=self._saves())
 
     def begin(self) -> None:
-        """There is something to compute from now on."""
-        self._since = (self._clock(), self._others_seconds())
+        """There is something to compute from now on, if there was not already."""
+        self._since = self._since or (self._clock(), self._others_seconds())
 
     def end(self) -> None:
         """Until somebody asks for something there is nothing to compute."""

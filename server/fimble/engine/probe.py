@@ -12,7 +12,7 @@ import msgspec
 
 from fimble.engine.failures import error_body
 from fimble.engine.llama import Context, Model, can_use_gpu, system_info
-from fimble.engine.scheduler import check_finite
+from fimble.engine.loading import check_finite
 from fimble.engine.wire import Probe
 from fimble.errors import ModelError
 

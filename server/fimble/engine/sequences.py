@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from fimble.engine.llama import Context
@@ -31,7 +32,7 @@ class Sequence:
 
 
 class Sequences:
-    """The sequences of one context, and those put aside.  Belongs to the inference thread.
+    """The sequences of one context, and those put aside.  Belongs to its lane's thread, but for ``receive``.
 
     With *can_roll_back* off (recurrent models) a sequence can only be gone on with where it ends.
     """
@@ -41,13 +42,14 @@ class Sequences:
         context: Context,
         count: int,
         *,
-        cache_bytes: int = 0,
+        shelf: Shelf | None = None,
         can_roll_back: bool = True,
         counters: Counters | None = None,
     ) -> None:
         self._context = context
         self._all = [Sequence(i) for i in range(count)]
-        self._shelf = Shelf(cache_bytes)
+        self._shelf = shelf or Shelf(0)
+        self._received: deque[Stored] = deque(maxlen=count)
         self._can_roll_back = can_roll_back
         self._counters = counters or Counters()
         self._clock = 0
@@ -55,9 +57,12 @@ class Sequences:
     def __iter__(self) -> Iterator[Sequence]:
         return iter(self._all)
 
+    def __len__(self) -> int:
+        return len(self._all)
+
     def reusable(self, tokens: list[int]) -> int:
         """How many of *tokens* need no evaluation, as things are now."""
-        held = [s.tokens for s in self._all] + [stored.tokens for stored in self._shelf]
+        held = [s.tokens for s in self._all] + [stored.tokens for stored in self._copies()]
         return max(self._shared(one, tokens) for one in held)
 
     def acquire(self, tokens: list[int], session: str) -> tuple[Sequence, int]:
@@ -108,15 +113,34 @@ class Sequences:
 
     def _best_stored(self, tokens: list[int], shared: int) -> Stored | None:
         """What was put aside and would save much against the *shared* tokens that are there."""
-        best = max(self._shelf, key=lambda stored: self._shared(stored.tokens, tokens), default=None)
+        best = max(self._copies(), key=lambda stored: self._shared(stored.tokens, tokens), default=None)
         if best is None or self._shared(best.tokens, tokens) < shared + _WORTH_KEEPING_TOKENS:
             return None
         return best
+
+    def _copies(self) -> list[Stored]:
+        """What can be taken back."""
+        return [*self._received, *self._shelf]
+
+    def give(self, is_wanted: Callable[[str], bool]) -> Iterator[Stored]:
+        """Copies of what such sessions have here, for another context to ``receive``; here it is forgotten."""
+        for sequence in self._all:
+            if not sequence.is_held and is_wanted(sequence.session):
+                if len(sequence.tokens) >= _WORTH_KEEPING_TOKENS:
+                    yield Stored(list(sequence.tokens), self._context.save(sequence.id))
+                self.truncate(sequence, 0)
+                sequence.session = ""
+
+    def receive(self, stored: Stored) -> None:
+        """Keep what another context gave until it is asked for.  Any thread."""
+        self._received.append(stored)
 
     def _take_back(self, stored: Stored, session: str, keep: Sequence) -> Sequence | None:
         """*stored* in a sequence of its own; None when there is no room for it."""
         has_other = any(s is not keep and not s.is_held for s in self._all)
         target = self._vacate(session, keep if has_other else None)
+        if stored in self._received:
+            self._received.remove(stored)
         if not self._context.restore(target.id, stored.state):
             return None
         self._shelf.touch(stored)

@@ -6,6 +6,7 @@ it is somebody's source code, and a disk can be full.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -21,10 +22,11 @@ class Stored:
 
 
 class Shelf:
-    """Stored sequences, the least lately used ones forgotten beyond *max_bytes*."""
+    """Stored sequences, the least lately used ones forgotten beyond *max_bytes*.  For all lanes, and any thread."""
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
+        self._lock = threading.Lock()
         self._stored: list[Stored] = []
 
     def __iter__(self) -> Iterator[Stored]:
@@ -37,17 +39,21 @@ class Shelf:
 
     def put(self, stored: Stored) -> None:
         """Keep *stored*, as the last one to be forgotten, unless it alone is too large."""
-        if stored.state.nbytes <= self.max_bytes:
-            self._stored.append(stored)
-        while self.size_bytes > self.max_bytes:
-            del self._stored[0]
+        with self._lock:
+            if stored.state.nbytes <= self.max_bytes:
+                self._stored.append(stored)
+            while self.size_bytes > self.max_bytes:
+                del self._stored[0]
 
     def remove(self, stored: Stored) -> None:
-        """Forget *stored*."""
-        self._stored.remove(stored)
+        """Forget *stored*, if it is still here."""
+        with self._lock:
+            if stored in self._stored:
+                self._stored.remove(stored)
 
     def touch(self, stored: Stored) -> None:
         """*stored* was of use: if it is still here, it is the last one to be forgotten now."""
-        if stored in self._stored:
-            self._stored.remove(stored)
-            self._stored.append(stored)
+        with self._lock:
+            if stored in self._stored:
+                self._stored.remove(stored)
+                self._stored.append(stored)

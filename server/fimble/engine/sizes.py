@@ -18,3 +18,12 @@ def how_many_sequences(model_bytes: int, bytes_each: int) -> int:
     room = _MORE_SEQUENCES_BYTES + _MORE_SEQUENCES_SHARE * model_bytes
     more = int(room // bytes_each) if bytes_each else _MOST_SEQUENCES
     return min(LEAST_SEQUENCES + more, _MOST_SEQUENCES)
+
+
+def how_many_more_sequences(model_bytes: int, bytes_each: int, cache_bytes: int) -> int:
+    """How many a second lane gets, when windows work at once: as many as do not show beside the weights, either.
+
+    One alone is worth it only where it can be put aside as a whole, into *cache_bytes*: windows share it by turns.
+    """
+    more = how_many_sequences(model_bytes, bytes_each) - LEAST_SEQUENCES
+    return 0 if more == 1 and bytes_each > cache_bytes else more

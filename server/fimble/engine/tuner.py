@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator
+from typing import NamedTuple
 
 from fimble import paths
 from fimble.engine import tuning
@@ -18,8 +19,25 @@ _log = logging.getLogger("fimble.engine")
 _QUIET_CORES = 0.25
 
 
+class Share(NamedTuple):
+    """What one of *lanes* computes with: so many threads to write, and to read.
+
+    If *apart*, each has a core of its own, from core number *first* on; *beside* threads are the other lanes'.
+    """
+
+    threads: int
+    threads_batch: int
+    apart: bool
+    first: int = 0
+    beside: int = 0
+    lanes: int = 1
+
+
 class Tuner:
-    """Belongs to the inference thread, but for ``give_way``.  *is_wanted* says whether a request is waiting."""
+    """Belongs to the first lane's thread, but for ``give_way`` (any) and, under the scheduler's lock, the load.
+
+    *is_wanted* says whether anybody has asked for something.
+    """
 
     def __init__(self, settings: EngineSettings, is_wanted: Callable[[], bool]) -> None:
         self.load = Load(saves_power=settings.power == "saving")
@@ -28,7 +46,7 @@ class Tuner:
         self._is_wanted = is_wanted
         self._pressure = Pressure(settings.power)
         self._context: Context | None = None
-        self._threads = (0, 0, False)
+        self._share: Share | None = None
         self._model: Model | None = None
         self._measuring: Generator[None, None, Tuning] | None = None
         self._computing: Context | None = None
@@ -44,21 +62,32 @@ class Tuner:
     def adapt(self, context: Context | None = None) -> None:
         """Look at the machine now and then; let *context*, the same from then on, compute with what suits it."""
         self._context = context or self._context
-        self.load = self._pressure.look()
+        self.look()
         if self._measuring and not self._is_quiet:
             # What was found beside others would be kept for good: begin anew when they are done.
             self._measuring.close()
             self._measuring = None
-        if not self._context or not self.tuning:
-            return
+        if self._context and self.tuning and (share := self.share()) != self._share:
+            self._share = share
+            self._context.set_threads(share.threads, share.threads_batch, apart=share.apart)
+
+    def look(self) -> None:
+        """Look at the machine now and then.  Under the scheduler's lock."""
+        self.load = self._pressure.look()
+
+    def share(self, lane: int = 0, lanes: int = 1) -> Share:
+        """What suits the *lane*-th of *lanes* that compute at once.  Any thread."""
+        assert self.tuning is not None
+        cores = tuning.cores()
         threads, threads_batch = self.tuning.threads, self.tuning.threads_batch
         if not self._settings.threads:
             # A thread that has to share its core holds up all others.
-            threads, threads_batch = (self.load.threads(count, tuning.cores()) for count in (threads, threads_batch))
-        wanted = threads, threads_batch, self.load.leaves_all_cores
-        if wanted != self._threads:
-            self._threads = wanted
-            self._context.set_threads(threads, threads_batch, apart=self.load.leaves_all_cores)
+            threads, threads_batch = (self.load.threads(count, cores) for count in (threads, threads_batch))
+        if lanes > 1:
+            most = max((self._settings.threads or self.load.threads(cores, cores)) // lanes, 1)
+            threads, threads_batch = min(threads, most), min(threads_batch, most)
+        each = max(threads, threads_batch)
+        return Share(threads, threads_batch, self.load.leaves_all_cores, lane * each, (lanes - 1) * each, lanes)
 
     def pause(self) -> None:
         """Nothing is asked for."""

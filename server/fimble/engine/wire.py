@@ -14,6 +14,7 @@ The fields without a mark are llama-server's (its README, "POST /infill" and "PO
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
@@ -151,6 +152,12 @@ class Counters(msgspec.Struct, kw_only=True):
     """Answers that began from a short prompt, because the long one would have been too late."""
     draft_tokens: int = 0
     draft_tokens_accepted: int = 0
+
+
+def total(counted: Iterable[Counters]) -> Counters:
+    """All of them together."""
+    rows = [msgspec.structs.astuple(each) for each in counted]
+    return Counters(**dict(zip(Counters.__struct_fields__, map(sum, zip(*rows, strict=True)), strict=True)))
 
 
 class Props(msgspec.Struct, kw_only=True):

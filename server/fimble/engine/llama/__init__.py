@@ -9,6 +9,7 @@ from fimble.engine.llama.context import Context, Decoded, Part, State, sequence_
 from fimble.engine.llama.families import Layout
 from fimble.engine.llama.model import Model, can_use_gpu, check_file, system_info
 from fimble.engine.llama.quantising import QuantisedSize, quantise, quantised_size
+from fimble.engine.llama.threads import release
 from fimble.engine.llama.vocab import FimTokens, Vocab
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "damaged",
     "quantise",
     "quantised_size",
+    "release",
     "sequence_bytes",
     "system_info",
 ]

@@ -107,6 +107,9 @@ class Context:
         self._free.atexit = False
         self._memory = llama.llama_get_memory(self._ctx)
         self._n_vocab = model.vocab.size
+        self._n_seq = n_seq
+        self.is_simple = llama.llama_state_seq_get_size(self._ctx, 0) == _Head(0, 0, n_seq).n_bytes
+        """Whether contexts with other numbers of sequences can go on with what this one saves: of one cache only."""
         self.n_batch = n_batch
         self._batch = _Batch(n_batch)
         self._pool: ThreadPool | None = None
@@ -137,16 +140,19 @@ class Context:
         if llama.llama_set_adapters_lora(self._ctx, lora, len(handles), scales):
             raise EngineError("llama.cpp could not use the adapter.")
 
-    def set_threads(self, threads: int, threads_batch: int, *, apart: bool = False) -> None:
+    def set_threads(
+        self, threads: int, threads_batch: int, *, apart: bool = False, first: int = 0, beside: int = 0
+    ) -> None:
         """Compute with *threads* where one token is decoded, with *threads_batch* where several are.
 
-        *apart*: each on a core of its own, where that is possible; right while nobody else uses these cores.
+        *apart*: each on a core of its own, from core number *first* on, where that is possible with *beside* threads
+        of other contexts; right while nobody else uses these cores.  To be called on the thread that decodes.
         """
         llama.llama_set_n_threads(self._ctx, threads, threads_batch)
         count = max(threads, threads_batch)
-        apart = apart and can_keep_apart(count)
+        apart = apart and can_keep_apart(count + beside)
         if apart or self._pool:
-            self._pool = ThreadPool(count, apart=apart)
+            self._pool = ThreadPool(count, apart=apart, first=first)
             self._pool.attach(self._ctx)
 
     def close(self) -> None:
@@ -211,8 +217,43 @@ class Context:
         return data[:count]
 
     def restore(self, seq: int, state: State) -> bool:
-        """Give the empty *seq* what ``save`` copied; False, and nothing, when it has too few cells for it."""
+        """Give the empty *seq* what ``save`` copied, here or (``is_simple``) in another context with these settings.
+
+        False, and nothing, when it has too few cells for it.
+        """
+        if self.is_simple:
+            state = _for_sequences(state, self._n_seq)
         return bool(llama.llama_state_seq_set_data(self._ctx, state.ctypes.data_as(_BYTES), state.size, seq))
+
+
+class _Head(NamedTuple):
+    """How llama.cpp begins the state of a sequence in a simple cache (llama_kv_cache::state_write).
+
+    A number of cells follows for each sequence of the context, with those cells; but for *seq* it is 0.
+    """
+
+    mark: int
+    seq: int
+    n_seq: int
+
+    @property
+    def n_bytes(self) -> int:
+        """The size of the state of an empty sequence."""
+        return _WORD.itemsize * (len(self) + self.n_seq)
+
+
+_WORD = np.dtype(np.uint32)
+
+
+def _for_sequences(state: State, n_seq: int) -> State:
+    """*state* as a context with *n_seq* sequences writes it: llama.cpp refuses that of one with more or fewer."""
+    size = _WORD.itemsize
+    head = _Head(*map(int, state[: size * len(_Head._fields)].view(_WORD)))
+    if head.n_seq == n_seq:
+        return state
+    cells = state[size * (len(head) + head.seq) : state.size - size * (head.n_seq - head.seq - 1)]
+    begin, end = np.array([head.mark, 0, n_seq], _WORD), np.zeros(n_seq - 1, _WORD)
+    return np.concatenate([begin.view(np.uint8), cells, end.view(np.uint8)])
 
 
 def _new_batch() -> Any:
