@@ -94,7 +94,8 @@ def read_rows(paths: Iterable[Path]) -> list[Row]:
 def fit(rows: Sequence[Row]) -> dict[str, float]:
     """Weights by name of the evidence, by Newton's method on the penalised likelihood of a logistic regression.
 
-    Names that stand in few rows are left out: nothing can be told of them; and of `_NEVER_AGAINST` what would be negative.
+    Names that stand in few rows are left out: nothing can be told of them.  Of `_NEVER_AGAINST` what would be negative
+    is left out, too.
     """
     counts: dict[str, int] = {}
     for row in rows:

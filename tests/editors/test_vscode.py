@@ -115,7 +115,7 @@ def show_several_lines(workbench: Workbench, before: list[str]) -> tuple[str, li
     """Have a block suggested, after a line that opens it; return that line and the lines of the suggestion.
 
     Only the model writes blocks, and what it writes is its own business: it is asked in several places, and by hand,
-    so that it shows what it is not sure of, too.  A block that goes on with an empty line shows little of what is tested.
+    so that it shows what it is not sure of, too.  A block that goes on with an empty line is not what is tested.
     """
     openers = ("def load_json(path):", "def load_lines(path, encoding):", "class Loader:", "def main(arguments):")
     for number, opener in enumerate(openers):

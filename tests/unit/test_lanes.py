@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -85,7 +85,7 @@ def test_one_window_has_one_lane(scheduler: Scheduler, hold: Hold) -> None:
     asked += [ask(scheduler, input_prefix="y", n_predict=int(each["session"] != "c:1"), **each) for each in more]
     held.let_go()
     assert {job.last().stop_type for job in asked} == {"limit"}
-    assert scheduler._second.thread.ident is None
+    assert not scheduler._second_wanted.is_set()
     assert len(scheduler.slots()) == scheduler._first.n_seq
 
 
@@ -93,7 +93,7 @@ def test_windows_that_come_one_after_the_other_have_one_lane(scheduler: Schedule
     """Whose answer has ended does not work at the same time, however soon the next one asks."""
     for number in range(60):
         assert ask(scheduler, input_prefix="x", session=f"{number % 3}:1", n_predict=1).last().stop_type == "limit"
-    assert scheduler._second.thread.ident is None
+    assert not scheduler._second_wanted.is_set()
 
 
 def test_two_windows_compute_at_the_same_time(two: Scheduler, hold: Hold) -> None:
@@ -206,6 +206,31 @@ def test_a_window_that_moves_takes_its_prompt_along(two: Scheduler, hold: Hold) 
     again = ask(two, input_prefix=text, prompt="val", session="c:1", n_predict=2).last()
     assert again.timings is not None
     assert again.timings.prompt_n <= 3
+
+
+def test_without_memory_for_a_copy_a_window_moves_alone(
+    two: Scheduler, hold: Hold, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the cache held for it is evaluated anew in the other lane, and this one goes on."""
+    text = PREFIX[:900]
+    ask(two, input_prefix=text, prompt="v", session="c:1", n_predict=1).last()
+    held = hold(two._first)
+    long = ask(two, input_prefix="x", session="a:1", n_predict=2)
+    held.wait_until_inside()
+    moving = ask(two, input_prefix=text, prompt="va", session="c:1", n_predict=2)
+    assert two._homes._by_window["c"] is two._second
+
+    def fail(_sequence: int) -> NoReturn:
+        raise MemoryError
+
+    assert two._first.context is not None
+    monkeypatch.setattr(two._first.context, "save", fail)
+    held.let_go()
+    end = moving.last()
+    assert end.timings is not None
+    assert end.timings.prompt_n > 200
+    assert long.last().stop_type == "limit"
+    assert ask(two, input_prefix="x", session="a:1", n_predict=2).last().stop_type == "limit"
 
 
 def test_a_failure_costs_one_answer_in_one_lane(two: Scheduler, hold: Hold, monkeypatch: pytest.MonkeyPatch) -> None:

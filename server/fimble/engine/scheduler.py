@@ -58,12 +58,15 @@ class Scheduler:
         self._wake = threading.Condition()
         self._first = Lane(0, self._run)
         self._second = Lane(1, self._run_second)
+        self._second_wanted = threading.Event()
         self._lanes = [self._first]
         self._homes = Homes(self._lanes)
 
     def start(self) -> None:
         """Begin to load the model."""
         self._first.thread.start()
+        # Now, though it is to wait: where memory has run out, Python's start() of a thread never returns.
+        self._second.thread.start()
 
     def submit(self, job: Job) -> None:
         """Queue *job*; ends what it replaces.  Raises EngineOverloaded when too much is waiting."""
@@ -84,7 +87,7 @@ class Scheduler:
                 if lane.decoding and all(job.priority < other.priority for other in lane.decoding):
                     lane.stop_decode()
             if self._needs_a_second_lane(job):
-                self._second.thread.start()
+                self._second_wanted.set()
             self._wake.notify_all()
 
     def end(self, job: Job, reason: str) -> None:
@@ -116,7 +119,7 @@ class Scheduler:
 
     def _needs_a_second_lane(self, job: Job) -> bool:
         """Whether two windows want answers at once, for the first time."""
-        if self._loaded is None or self._second.thread.ident or not self._loaded.n_seq_more:
+        if self._loaded is None or self._second_wanted.is_set() or not self._loaded.n_seq_more:
             return False
         urgent = (other for other in self._everybody() if other.priority is Priority.INTERACTIVE)
         return job.priority is Priority.INTERACTIVE and any(
@@ -193,6 +196,7 @@ class Scheduler:
     def close(self) -> None:
         """End every job and the threads."""
         self.end_all()
+        self._second_wanted.set()
         for lane in (self._first, self._second):
             if lane.thread.ident:
                 lane.thread.join(timeout=10)
@@ -221,7 +225,9 @@ class Scheduler:
         threading.Thread(target=loaded.pieces.build, name="pieces", daemon=True).start()
 
     def _run_second(self, lane: Lane) -> None:
-        assert self._loaded is not None
+        self._second_wanted.wait()
+        if self._closed or self._loaded is None:
+            return
         try:
             lane.context, lane.generator = self._loaded.next_generator(lane.counters, self._prepare)
         except Exception as failure:
@@ -247,7 +253,11 @@ class Scheduler:
                 for job in [job for job in jobs if not job.is_done]:
                     job.finish(as_answer(failure))
             for window in list(lane.leaving):
-                lane.hand_over(window)
+                try:
+                    lane.hand_over(window)
+                except Exception as failure:
+                    # No memory for a copy: it is evaluated anew there.
+                    _log.warning("a window changes lanes without what the cache held for it: %r", failure)
                 with self._wake:
                     del lane.leaving[window]
                     self._wake.notify_all()

@@ -58,7 +58,9 @@ def remove(
     with failures():
         bundled = catalog.load().bundled
         if name == bundled.name:
-            raise ConfigError(f"{name} ships with Fimble, and stays.", f"Nothing has to be done: it takes {bundled.size_mb:.0f} MB.")
+            raise ConfigError(
+                f"{name} ships with Fimble, and stays.", f"Nothing has to be done: it takes {bundled.size_mb:.0f} MB."
+            )
         one = installed.read().get(name)
         if one is None:
             raise ModelNotFound(f"{name} is not on this machine.", "See `fimble models list`.")
