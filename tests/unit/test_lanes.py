@@ -76,6 +76,18 @@ def ask(scheduler: Scheduler, **request: Any) -> Asked:
     return job
 
 
+def outrank(two: Scheduler, hold: Hold) -> tuple[Asked, Asked, Held]:
+    """A job of the second lane gives way, in a decode, to one of the first, which is held inside its own."""
+    preparing = hold(two._second)
+    later = ask(two, input_prefix=PREFIX, session="b:1", n_predict=0)
+    preparing.wait_until_inside()
+    answering = hold(two._first)
+    now = ask(two, input_prefix="x", session="a:1", n_predict=2)
+    answering.wait_until_inside()
+    preparing.let_go()
+    return later, now, answering
+
+
 def test_one_window_has_one_lane(scheduler: Scheduler, hold: Hold) -> None:
     """Whatever one window does at once, and what is prepared for others, costs no memory."""
     held = hold(scheduler._first)
@@ -117,13 +129,7 @@ def test_two_windows_compute_at_the_same_time(two: Scheduler, hold: Hold) -> Non
 
 def test_who_is_more_urgent_stops_the_other_lane(two: Scheduler, hold: Hold) -> None:
     """A decode for later is broken off where somebody waits, in whatever lane, and goes on afterwards."""
-    preparing = hold(two._second)
-    later = ask(two, input_prefix=PREFIX, session="b:1", n_predict=0)
-    preparing.wait_until_inside()
-    answering = hold(two._first)
-    now = ask(two, input_prefix="x", session="a:1", n_predict=2)
-    answering.wait_until_inside()
-    preparing.let_go()
+    later, now, answering = outrank(two, hold)
     until(lambda: not two._second.active, "the second lane to give way")
     assert two._second.counters.decode_aborts == 1
     assert not later.is_done
@@ -137,13 +143,7 @@ def test_who_is_more_urgent_stops_the_other_lane(two: Scheduler, hold: Hold) -> 
 
 def test_who_waits_in_another_lane_can_be_ended(two: Scheduler, hold: Hold) -> None:
     """A job that was begun, and outranked by another lane's, hears its end at once, and once."""
-    preparing = hold(two._second)
-    later = ask(two, input_prefix=PREFIX, session="b:1", n_predict=0)
-    preparing.wait_until_inside()
-    answering = hold(two._first)
-    now = ask(two, input_prefix="x", session="a:1", n_predict=2)
-    answering.wait_until_inside()
-    preparing.let_go()
+    later, now, answering = outrank(two, hold)
     until(lambda: later in two._waiting, "the second lane to give way")
     two.end(later, "cancelled")
     ended = later.ended_at_once()
