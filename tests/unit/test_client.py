@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -337,6 +338,58 @@ async def test_a_model_that_is_refused_and_has_no_other_is_an_error(engine: Fake
     with pytest.raises(ModelTooLarge, match="broken again") as caught:
         await asyncio.wait_for(client.ensure(), 20)
     assert caught.value.needed_bytes == 5
+    await client.close()
+
+
+async def test_what_was_put_aside_meanwhile_is_not_started() -> None:
+    """Another window's judgement counts up to the moment of the start, not only when the waiting began."""
+    bad, good, loop = Served("/nowhere"), Served("/nowhere"), asyncio.get_running_loop()
+    started: asyncio.Queue[Launcher] = asyncio.Queue()
+    for one in (bad, good):
+        one.on_spawn = functools.partial(loop.call_soon_threadsafe, started.put_nowait, one)
+    watch = Watching(bad)
+    choose = watch.choose
+
+    async def choose_once() -> Launcher:
+        chosen = await choose()
+        watch.launchers = [good]
+        return chosen
+
+    watch.choose = choose_once  # type: ignore[method-assign]
+    client = EngineClient(bad, watch=watch)
+    starting = asyncio.ensure_future(client.ensure())
+    assert await asyncio.wait_for(started.get(), 20) is good
+    starting.cancel()
+    await client.close()
+
+
+async def test_another_windows_engine_that_ends_while_it_loads_is_heard_of(engine: FakeEngine, socket: str) -> None:
+    """It was seen loading and is gone: its model may be to blame, whoever started it."""
+    bad, good = Served(socket), Served(socket)
+    watch = Watching(bad, good)
+    crashed = watch.crashed
+
+    async def give_way(launcher: Launcher, pid: int, *, is_loading: bool) -> None:
+        assert pid == 77
+        await crashed(launcher, pid, is_loading=is_loading)
+        watch.launchers.remove(launcher)
+
+    watch.crashed = give_way  # type: ignore[method-assign]
+    bad.address = Endpoint(key=bad.key, model_path="/m.gguf", socket=socket, pid=77)
+    engine.health_body = ({"status": "loading model", "progress": 0.5}, 503)
+
+    def end(_share: float) -> None:
+        engine.health_body = ("no engine's words", 503)
+
+    def start() -> None:
+        engine.health_body = ({"status": "ok"}, 200)
+
+    good.on_spawn = start
+    client = EngineClient(bad, end, watch=watch)
+    await asyncio.wait_for(client.ensure(), 20)
+    assert client.launcher is good
+    await asyncio.sleep(0)
+    assert watch.heard == ["0 crashed loading", "0 works"]
     await client.close()
 
 

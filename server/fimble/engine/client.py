@@ -65,6 +65,8 @@ class EngineClient:
         self._crashes = 0
         self._not_before = 0.0
         self._was_up = False
+        # The process of an engine that was seen loading; 0 if none was, or it is up.
+        self._loading = 0
         self._model_failure: FimbleError | None = None
         self._model_retry_at = 0.0
 
@@ -166,7 +168,7 @@ class EngineClient:
         before, self.launcher = self.launcher, await self._watch.choose()
         if self.launcher is before:
             return False
-        self._crashes, self._not_before, self._was_up = 0, 0.0, False
+        self._crashes, self._not_before, self._was_up, self._loading = 0, 0.0, False, 0
         return True
 
     def _note_crash(self) -> None:
@@ -212,13 +214,15 @@ class EngineClient:
         return True
 
     async def _spawn(self) -> None:
+        crashed, self._loading = self._loading, 0  # perhaps another window's
         # 0: it ended when idle; 3: another engine is there, or just going.  Neither is a crash.
         if not self._was_up and self.launcher.exit_status() not in (None, 0, 3):
             self._note_crash()
-            if self._watch:
-                await self._watch.crashed(self.launcher, self.launcher.child_pid, is_loading=True)
-                await self._choose()
-            await self._back_off()
+            crashed = self.launcher.child_pid
+        if self._watch and crashed:
+            await self._watch.crashed(self.launcher, crashed, is_loading=True)
+        await self._choose()  # another window may have put the model aside meanwhile
+        await self._back_off()
         self._was_up = False
         await asyncio.to_thread(self.launcher.spawn)
 
@@ -236,7 +240,7 @@ class EngineClient:
             await self._drop_session()
             return False
         if health.status == "ok":
-            self._endpoint, self._was_up, self.n_ctx = found, True, health.n_ctx
+            self._endpoint, self._was_up, self._loading, self.n_ctx = found, True, 0, health.n_ctx
             if health.notice:
                 self._on_notice(health.notice)
             if self._watch:
@@ -247,6 +251,7 @@ class EngineClient:
             self._model_failure = as_error(health.error)
             self._model_retry_at = time.monotonic() + _MODEL_RETRY_S
             raise self._model_failure
+        self._loading = found.pid
         self.on_progress(health.progress)
         return False
 
