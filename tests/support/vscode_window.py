@@ -235,7 +235,10 @@ class Workbench:
                 button.click()
             return button is not None
         except (ElementClickInterceptedException, ElementNotInteractableException, StaleElementReferenceException):
-            return False  # it is still on its way to its place, under a hint, or just going
+            # It is still on its way to its place, or just going; or it lies under a hint that stays while the pointer,
+            # left where it pressed last, is on what the hint explains.
+            self._driver.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": "mouseMoved", "x": 1, "y": 1})
+            return False
 
     def notifications(self) -> str:
         """What the notifications say that are on the screen."""
