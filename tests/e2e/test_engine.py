@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import gguf
 import msgspec
 import psutil
 import pytest
-from models import BUNDLED_MODEL, write_broken_model
+from models import BUNDLED_MODEL, read_gguf, write_broken_model
 from window import NewClient
 
 from fimble import paths
@@ -353,7 +352,7 @@ async def test_the_engine_says_what_it_does_and_never_what_it_reads(new_client: 
     assert response.content_type == "text/plain"
     slots = msgspec.json.decode(slots_text, type=list[Slot])
     (used,) = [slot for slot in slots if slot.session]
-    trained_on = gguf.GGUFReader(BUNDLED_MODEL).fields["llama.context_length"].contents()
+    trained_on = read_gguf(BUNDLED_MODEL).fields["llama.context_length"].contents()
     assert (len(slots), used.is_processing) == (4, False)
     assert used.n_ctx == min(EngineConfig().context_tokens, trained_on)
     assert used.n_prompt_tokens >= end.tokens_evaluated

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,16 @@ from fimble import catalog
 BUNDLED_MODEL = catalog.resolve("")
 
 
+@functools.cache
+def read_gguf(source: Path) -> gguf.GGUFReader:
+    """A GGUF; the words of its tokenizer are read one by one, which takes half a second."""
+    return gguf.GGUFReader(source)
+
+
 def write_broken_model(source: Path, target: Path) -> None:
     """The bundled model with weights that load and then give NaN: every tensor's bytes are 0xFF."""
     data = bytearray(source.read_bytes())
-    reader = gguf.GGUFReader(source)
+    reader = read_gguf(source)
     for tensor in reader.tensors:
         start = int(tensor.data_offset)
         data[start : start + int(tensor.n_bytes)] = b"\xff" * int(tensor.n_bytes)
@@ -27,7 +34,7 @@ def write_variant(
     source: Path, target: Path, drop: Collection[str] = (), replace: Mapping[str, Any] | None = None
 ) -> None:
     """A copy of a GGUF with some of its metadata left out or replaced."""
-    reader = gguf.GGUFReader(source)
+    reader = read_gguf(source)
     writer = gguf.GGUFWriter(target, reader.fields["general.architecture"].contents())
     for name, field in reader.fields.items():
         if name.startswith("GGUF.") or name == "general.architecture" or name in drop:
@@ -49,7 +56,7 @@ def write_crashing_model(source: Path, target: Path) -> None:
 
 def write_model_without_fim(source: Path, target: Path) -> None:
     """A model whose vocabulary has no fill-in-the-middle tokens."""
-    tokens = gguf.GGUFReader(source).fields["tokenizer.ggml.tokens"].contents()
+    tokens = read_gguf(source).fields["tokenizer.ggml.tokens"].contents()
     names = [f"<unused{number}>" if 1 <= number <= 6 else token for number, token in enumerate(tokens)]
     keys = [f"tokenizer.ggml.fim_{name}_token_id" for name in ("pre", "suf", "mid", "pad", "rep", "sep")]
     write_variant(source, target, drop=keys, replace={"tokenizer.ggml.tokens": names})

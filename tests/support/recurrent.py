@@ -6,13 +6,14 @@ from pathlib import Path
 
 import gguf
 import numpy as np
+from models import read_gguf
 
 DIM, INNER, STATE, RANK, LAYERS = 32, 64, 8, 4, 2
 
 
 def write_random_mamba(source: Path, target: Path) -> None:
     """A Mamba of 0.6 million random parameters with the vocabulary of *source*."""
-    reader = gguf.GGUFReader(source)
+    reader = read_gguf(source)
     writer = gguf.GGUFWriter(target, "mamba")
     writer.add_name("random mamba")
     for add_value, value in (

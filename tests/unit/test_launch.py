@@ -8,10 +8,10 @@ import sys
 import time
 from pathlib import Path
 
-import gguf
 import msgspec
 import psutil
 import pytest
+from models import read_gguf
 
 from fimble import digests
 from fimble.engine import launch
@@ -171,7 +171,7 @@ def test_the_environment_bounds_spinning(home: Path, monkeypatch: pytest.MonkeyP
 def test_a_good_model_is_described(bundled: Path) -> None:
     """Trying the bundled model tells its name, its size and its fill-in-the-middle tokens."""
     probe = launch.probe(bundled)
-    file = gguf.GGUFReader(bundled)
+    file = read_gguf(bundled)
     assert probe.description == f"{file.fields['general.name'].contents()}, llama, Q8_0"
     assert probe.n_params == sum(int(tensor.n_elements) for tensor in file.tensors)
     assert (probe.fim_tokens, probe.licence) == ([1, 2, 3], "apache-2.0")

@@ -6,11 +6,11 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-import gguf
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from models import read_gguf
 
 from fimble import catalog
 from fimble.engine.llama import Context, Decoded, Model, Vocab, system_info
@@ -31,7 +31,7 @@ def evaluate(context: Context, tokens: tuple[int, ...], seq: int = 0, start: int
 
 def test_the_bundled_model_is_what_it_says(model: Model, bundled: Path) -> None:
     """Name, size and ids come from the GGUF itself."""
-    file = gguf.GGUFReader(bundled)
+    file = read_gguf(bundled)
     assert model.description == f"{file.fields['general.name'].contents()}, llama, Q8_0"
     assert model.n_params == sum(int(tensor.n_elements) for tensor in file.tensors)
     assert model.n_ctx_train == file.fields["llama.context_length"].contents()

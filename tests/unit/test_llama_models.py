@@ -8,6 +8,7 @@ from pathlib import Path
 import gguf
 import numpy as np
 import pytest
+from models import read_gguf
 
 from fimble.engine import launch
 from fimble.engine.llama import Context, Model
@@ -89,7 +90,7 @@ FIM_KEYS = [f"tokenizer.ggml.fim_{name}_token_id" for name in ("pre", "suf", "mi
 
 
 def vocabulary(bundled: Path) -> list[str]:
-    tokens: list[str] = gguf.GGUFReader(bundled).fields["tokenizer.ggml.tokens"].contents()
+    tokens: list[str] = read_gguf(bundled).fields["tokenizer.ggml.tokens"].contents()
     return tokens
 
 
@@ -183,7 +184,7 @@ def test_a_model_without_a_name_has_a_description(new_gguf: NewGguf) -> None:
 
 def damaged(bundled: Path, tmp_path: Path, tensor_name: str, pattern: bytes) -> Path:
     """A copy whose tensor has the scale of one Q8_0 block in every row overwritten, as by a failing disk."""
-    tensor = next(t for t in gguf.GGUFReader(bundled).tensors if t.name == tensor_name)
+    tensor = next(t for t in read_gguf(bundled).tensors if t.name == tensor_name)
     assert tensor.tensor_type is gguf.GGMLQuantizationType.Q8_0
     data = bytearray(bundled.read_bytes())
     row_bytes = int(tensor.n_bytes // tensor.shape[1])
