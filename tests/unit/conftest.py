@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,16 @@ from random_model import Shape, write_random_model
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "100"))
 hypothesis.settings.register_profile("fimble", deadline=None, max_examples=EXAMPLES)
 hypothesis.settings.load_profile("fimble")
+
+
+#: Where the tests may run; empty where that cannot be told.
+CORES = os.sched_getaffinity(0) if sys.platform == "linux" else frozenset[int]()
+
+
+def pytest_runtest_teardown() -> None:
+    """llama.cpp keeps the thread that decodes on one core, and whatever later tests start would be kept there, too."""
+    if CORES:
+        os.sched_setaffinity(0, CORES)
 
 
 @pytest.fixture(scope="session")
